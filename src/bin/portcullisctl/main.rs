@@ -1,0 +1,68 @@
+//! The native command line of Portcullis: the same core as the filter, off line.
+//!
+//! Exit status: 0 all is well, 1 something was found or fails, 2 usage or an
+//! unreadable file.
+// A command line prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+mod classify;
+mod eval;
+mod explain;
+mod features;
+mod packs;
+mod rules;
+mod scan;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "portcullisctl",
+    version,
+    about = "Check configurations, rules and texts with the core of the Portcullis filter"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Score texts from standard input with rules and classifier.
+    Classify(classify::Args),
+    /// Write the classifier's features of texts from standard input.
+    Features(features::Args),
+    /// Check rule packs.
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Measure the rules on a folder of labelled texts.
+    Eval(eval::Args),
+    /// Load configurations of the filter and say what is in them.
+    Check(check::Args),
+    /// Tell which policy a caller falls under, and what it means for a model.
+    Explain(explain::Args),
+    /// Scan a text and tell what the rules find, without repeating it.
+    Scan(scan::Args),
+}
+
+/// What a subcommand says: fine, or what went wrong for the user.
+type Outcome = Result<ExitCode, String>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Classify(args) => classify::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Rules(command) => rules::run(&command),
+        Command::Eval(args) => eval::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Scan(args) => scan::run(&args),
+    };
+    outcome.unwrap_or_else(|reason| {
+        eprintln!("portcullisctl: {reason}");
+        ExitCode::from(2)
+    })
+}

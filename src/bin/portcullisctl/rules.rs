@@ -1,0 +1,30 @@
+//! `rules test`: run the tests that rules carry.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use portcullis::detect::self_test;
+use portcullis::rules::Strictness;
+
+use crate::{Outcome, packs};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Load packs, and run every test of every rule in them.
+    Test {
+        /// Packs to test; the built-in ones if none is given.
+        files: Vec<PathBuf>,
+    },
+}
+
+pub(crate) fn run(command: &Command) -> Outcome {
+    let Command::Test { files } = command;
+    let set = packs::load(files, Strictness::Authored)?;
+    let failures = self_test(&set);
+    for failure in &failures {
+        println!("{failure}");
+    }
+    println!("{} rules, {} failures", set.rules().len(), failures.len());
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,86 @@
+//! The configuration: as written, then resolved into what the data path uses.
+
+mod path;
+mod resolve;
+pub mod written;
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::audit::Hasher;
+use crate::detect::Engine;
+use crate::policy::{Policy, Source};
+use crate::quota;
+use crate::rules::{RuleIndex, RuleSet};
+
+use written::{Mode, OnFault, Unrecognised};
+
+/// Everything the data path needs, checked and compiled.
+#[derive(Debug)]
+pub struct Config {
+    /// First 16 hex digits of the SHA-256 of the configuration text.
+    pub digest: String,
+    /// Enforce or monitor.
+    pub mode: Mode,
+    /// Refuse who is not identified.
+    pub identity_required: bool,
+    /// Sources of identity, in order.
+    pub sources: Vec<Source>,
+    /// Attributes to look up for each request, in order: see the constants.
+    pub claims: Vec<Vec<String>>,
+    /// What to do with unknown formats.
+    pub unrecognised: Unrecognised,
+    /// Cap on request bodies.
+    pub max_request_bytes: usize,
+    /// Cap on response bodies.
+    pub max_response_bytes: usize,
+    /// Model asked for → model sent.
+    pub aliases: BTreeMap<String, String>,
+    /// Prices of models.
+    pub prices: quota::price::Table,
+    /// Policies in order.
+    pub policies: Vec<Policy>,
+    /// Compiled rules.
+    pub engine: Engine,
+    /// The rules behind the engine.
+    pub rules: RuleSet,
+    /// Rules that only record.
+    pub monitored: HashSet<RuleIndex>,
+    /// Hashes for the record and for hashed redaction.
+    pub hasher: Hasher,
+    /// Hashes for counters' names.
+    pub quota_hasher: quota::Hasher,
+    /// Put a hash of the request into the record.
+    pub hash_prompt: bool,
+    /// Put a hash of the response into the record.
+    pub hash_response: bool,
+    /// On a fault of ours.
+    pub on_fault: OnFault,
+}
+
+/// Index in [`Config::claims`] of the downstream address.
+pub const CLAIM_SOURCE_ADDRESS: usize = 0;
+/// Index of the policy that the route's metadata names.
+pub const CLAIM_ROUTE_POLICY: usize = 1;
+/// Index of the first attribute that identity sources refer to. They count
+/// from here.
+pub const FIRST_IDENTITY_CLAIM: usize = 2;
+
+/// Why a configuration is refused: where, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Path of the field: `policies[2].models.allow[0]`.
+    pub path: String,
+    /// The fault, for an operator.
+    pub what: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.path.as_str() {
+            "" | "." => f.write_str(&self.what),
+            path => write!(f, "{path}: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

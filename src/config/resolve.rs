@@ -1,0 +1,260 @@
+//! From the configuration as written to the one in use. Every error names its path.
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::written::{self, ActionSetting, Document};
+use super::{Config, ConfigError, path};
+use crate::audit::{self, digest::hex};
+use crate::detect::Engine;
+use crate::limits::MAX_BODY_BYTES_CEILING;
+use crate::policy::{Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan, Source};
+use crate::quota;
+use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
+use crate::wire::json::Doc;
+
+impl Config {
+    /// Parse and check a configuration in JSON.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        // Strict JSON first: a key that stands twice means one of the two is
+        // not in force, and an operator should know which.
+        let doc = Doc::parse(text.as_bytes()).map_err(|e| error("", e))?;
+        let document: Document =
+            serde_json::from_str(text).map_err(|e| error(path::of_error(&doc, &e), e))?;
+        Config::resolve(document, text)
+    }
+
+    fn resolve(document: Document, text: &str) -> Result<Self, ConfigError> {
+        if document.version != 1 {
+            return Err(error("version", "only version 1 is known"));
+        }
+        let mut digest = hex(&Sha256::digest(text.as_bytes()));
+        digest.truncate(16);
+        let (sources, claims) = identity(&document.identity)?;
+        let (rules, monitored, engine) = rules(document.rules)?;
+        let key = document.audit.key.as_deref();
+        Ok(Config {
+            digest,
+            mode: document.mode,
+            identity_required: document.identity.required,
+            sources,
+            claims,
+            unrecognised: document.traffic.unrecognised,
+            max_request_bytes: body_cap("traffic.max_request_bytes", document.traffic.max_request_bytes)?,
+            max_response_bytes: body_cap("traffic.max_response_bytes", document.traffic.max_response_bytes)?,
+            aliases: document.models.aliases,
+            prices: quota::price::Table::new(&document.models.prices)
+                .map_err(|e| error("models.prices", e))?,
+            policies: policies(&document.policies)?,
+            engine,
+            rules,
+            monitored,
+            hasher: audit::Hasher::new(key),
+            quota_hasher: quota::Hasher::new(key.unwrap_or_default().as_bytes()),
+            hash_prompt: document.audit.prompt == written::Capture::Hash,
+            hash_response: document.audit.response == written::Capture::Hash,
+            on_fault: document.on_fault,
+        })
+    }
+}
+
+fn error(path: impl Into<String>, what: impl ToString) -> ConfigError {
+    ConfigError { path: path.into(), what: what.to_string() }
+}
+
+fn body_cap(path: &str, bytes: usize) -> Result<usize, ConfigError> {
+    match bytes {
+        1..=MAX_BODY_BYTES_CEILING => Ok(bytes),
+        _ => Err(error(path, format!("must be from 1 to {MAX_BODY_BYTES_CEILING}"))),
+    }
+}
+
+/// Sources, and the attributes they need. Identity claims are counted from
+/// [`super::FIRST_IDENTITY_CLAIM`].
+fn identity(written: &written::Identity) -> Result<(Vec<Source>, Vec<Vec<String>>), ConfigError> {
+    let path = |parts: &[&str]| parts.iter().map(|p| p.to_string()).collect::<Vec<_>>();
+    let mut claims = vec![
+        path(&["source", "address"]),
+        path(&["xds", "route_metadata", "filter_metadata", "portcullis", "policy"]),
+    ];
+    let fixed = claims.len();
+    let mut sources = Vec::new();
+    for (i, source) in written.sources.iter().enumerate() {
+        let at = format!("identity.sources[{i}]");
+        sources.push(match source {
+            written::Source::Jwt(jwt) => {
+                if jwt.provider_key.is_empty() || jwt.subject.is_empty() {
+                    return Err(error(format!("{at}.jwt"), "provider_key and subject must not be empty"));
+                }
+                let claim = |name: &str| {
+                    let mut p = path(&[
+                        "metadata",
+                        "filter_metadata",
+                        "envoy.filters.http.jwt_authn",
+                        &jwt.provider_key,
+                    ]);
+                    p.extend(name.split('.').map(str::to_owned));
+                    p
+                };
+                claims.push(claim(&jwt.subject));
+                let subject = claims.len() - 1 - fixed;
+                let groups = jwt.groups.as_deref().map(|g| {
+                    claims.push(claim(g));
+                    claims.len() - 1 - fixed
+                });
+                Source::Jwt { subject, groups }
+            }
+            written::Source::Spiffe(_) => {
+                claims.push(path(&["connection", "uri_san_peer_certificate"]));
+                Source::Spiffe(claims.len() - 1 - fixed)
+            }
+            written::Source::Header(header) => {
+                if !header.trusted {
+                    return Err(error(
+                        format!("{at}.header.trusted"),
+                        "must be true: any client can send this header unless something in front sets it",
+                    ));
+                }
+                if header.name.is_empty() {
+                    return Err(error(format!("{at}.header.name"), "must not be empty"));
+                }
+                let lower = |s: &String| s.to_ascii_lowercase();
+                Source::Header { name: lower(&header.name), groups: header.groups.as_ref().map(lower) }
+            }
+        });
+    }
+    if written.required && sources.is_empty() {
+        return Err(error(
+            "identity.sources",
+            "is empty, so every request would be refused; name a source, or set identity.required to false",
+        ));
+    }
+    Ok((sources, claims))
+}
+
+fn rules(written: written::Rules) -> Result<(RuleSet, HashSet<RuleIndex>, Engine), ConfigError> {
+    if !(1..=4).contains(&written.level) {
+        return Err(error("rules.level", "must be from 1 to 4"));
+    }
+    let mut set = RuleSet::default();
+    for (i, name) in written.packs.iter().enumerate() {
+        let Some(json) = pack_text(name) else {
+            let known = PACK_NAMES.join(", ");
+            return Err(error(
+                format!("rules.packs[{i}]"),
+                format!("no pack of that name; there are {known}"),
+            ));
+        };
+        set.add_pack(name, &json, Strictness::Lenient)
+            .map_err(|e| first_fault(format!("rules.packs[{i}]"), &e))?;
+    }
+    for (i, pack) in written.custom.iter().enumerate() {
+        let at = format!("rules.custom[{i}]");
+        set.add("custom", pack, Strictness::Lenient).map_err(|e| first_fault(at, &e))?;
+    }
+    for (field, ids) in [("disable", &written.disable), ("monitor", &written.monitor)] {
+        for (i, id) in ids.iter().enumerate() {
+            if set.find(id).is_none() {
+                return Err(error(
+                    format!("rules.{field}[{i}]"),
+                    "no rule of that id in the packs that are on",
+                ));
+            }
+        }
+    }
+    set.retain(|rule| rule.level <= written.level && !written.disable.contains(&rule.id));
+    let monitored = set.iter().filter(|(_, r)| written.monitor.contains(&r.id)).map(|(i, _)| i).collect();
+    let engine = Engine::compile(&set).map_err(|e| first_fault("rules".to_owned(), &e))?;
+    Ok((set, monitored, engine))
+}
+
+fn first_fault(path: String, errors: &[RuleError]) -> ConfigError {
+    error(path, errors.first().map(ToString::to_string).unwrap_or_default())
+}
+
+fn policies(written: &[written::Policy]) -> Result<Vec<Policy>, ConfigError> {
+    if written.is_empty() {
+        return Err(error("policies", "is empty, so every request would be refused"));
+    }
+    let mut names = HashSet::new();
+    let mut open: Option<&str> = None;
+    let mut policies = Vec::new();
+    for (i, policy) in written.iter().enumerate() {
+        let at = format!("policies[{i}]");
+        if policy.name.is_empty()
+            || !policy.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return Err(error(format!("{at}.name"), "letters, digits, '-', '_' and '.' only, at least one"));
+        }
+        if !names.insert(policy.name.as_str()) {
+            return Err(error(
+                format!("{at}.name"),
+                format!("\"{}\" is the name of an earlier policy", policy.name),
+            ));
+        }
+        if let Some(first) = open {
+            return Err(error(
+                at,
+                format!("can never apply: policy \"{first}\" before it matches everybody"),
+            ));
+        }
+        if policy.matches.groups.is_empty() && policy.matches.subjects.is_empty() {
+            open = Some(&policy.name);
+        }
+        policies.push(resolve_policy(policy, &at)?);
+    }
+    Ok(policies)
+}
+
+fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigError> {
+    let mut quotas = Vec::new();
+    for (i, quota) in written.quotas.iter().enumerate() {
+        quotas.push(quota.resolve().map_err(|e| error(format!("{at}.quotas[{i}]"), e))?);
+    }
+    Ok(Policy {
+        name: written.name.clone(),
+        enforced: !written.monitor,
+        groups: written.matches.groups.clone(),
+        subjects: globs(&written.matches.subjects, &format!("{at}.match.subjects"))?,
+        models: glob_set(&written.models, &format!("{at}.models"))?,
+        tools: glob_set(&written.tools, &format!("{at}.tools"))?,
+        limits: Limits {
+            max_output_tokens: written.limits.max_output_tokens,
+            max_cost_usd: written.limits.max_cost_usd,
+        },
+        quotas,
+        scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
+    })
+}
+
+fn globs(written: &[String], at: &str) -> Result<Vec<Glob>, ConfigError> {
+    let checked =
+        written.iter().enumerate().map(|(i, p)| Glob::new(p).map_err(|e| error(format!("{at}[{i}]"), e.0)));
+    checked.collect()
+}
+
+fn glob_set(written: &written::AllowDeny, at: &str) -> Result<GlobSet, ConfigError> {
+    let allow = globs(&written.allow, &format!("{at}.allow"))?;
+    globs(&written.deny, &format!("{at}.deny"))?;
+    GlobSet::new(allow, &written.deny).map_err(|e| error(format!("{at}.deny"), e.0))
+}
+
+fn actions(written: &written::Actions) -> Actions {
+    let mut actions = Actions::default();
+    for (category, setting) in [
+        (Category::Injection, written.injection),
+        (Category::Pii, written.pii),
+        (Category::Secrets, written.secrets),
+        (Category::Exfiltration, written.exfiltration),
+        (Category::Code, written.code),
+    ] {
+        let ruling = match setting {
+            Some(ActionSetting::Plain(action)) => Ruling { action, enforced: true },
+            Some(ActionSetting::Full(full)) => Ruling { action: full.action, enforced: !full.monitor },
+            None => continue,
+        };
+        actions.set(category, ruling);
+    }
+    actions
+}

@@ -1,0 +1,326 @@
+//! The configuration as an operator writes it. `envoy/README.md` explains it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::policy::Action;
+use crate::rules;
+
+/// The whole document.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// Whether decisions take effect, or are only recorded.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Who calls.
+    #[serde(default)]
+    pub identity: Identity,
+    /// What passes at all.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Names and prices of models.
+    #[serde(default)]
+    pub models: Models,
+    /// First one that matches wins; none: denied.
+    pub policies: Vec<Policy>,
+    /// Which rules run.
+    #[serde(default)]
+    pub rules: Rules,
+    /// What the record holds.
+    #[serde(default)]
+    pub audit: Audit,
+    /// What happens when the filter itself is at fault.
+    #[serde(default)]
+    pub on_fault: OnFault,
+}
+
+/// `enforce` or `monitor`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    Monitor,
+}
+
+/// Where identities come from, in order of trust.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Refuse requests without one. Default true.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// The first source that yields a subject wins.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { required: true, sources: Vec::new() }
+    }
+}
+
+/// One source of identity.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// Claims that Envoy's `jwt_authn` filter verified.
+    Jwt(Jwt),
+    /// URI SAN of the client's certificate.
+    Spiffe(Empty),
+    /// A header that something trusted in front has set.
+    Header(Header),
+}
+
+/// See [`Source::Jwt`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// `payload_in_metadata` of the provider in `jwt_authn`; Istio uses `payload`.
+    pub provider_key: String,
+    /// Claim of the subject; dots reach into objects.
+    #[serde(default = "sub")]
+    pub subject: String,
+    /// Claim of the groups, a string or a list.
+    #[serde(default)]
+    pub groups: Option<String>,
+}
+
+/// See [`Source::Header`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Header of the subject.
+    pub name: String,
+    /// Header of the groups, separated by commas.
+    #[serde(default)]
+    pub groups: Option<String>,
+    /// Must be true: says that no client can set this header.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// A source without settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// What passes at all.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traffic {
+    /// Requests and answers that no dialect recognises.
+    pub unrecognised: Unrecognised,
+    /// Body caps, in bytes.
+    pub max_request_bytes: usize,
+    /// Body caps, in bytes.
+    pub max_response_bytes: usize,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Traffic {
+            unrecognised: Unrecognised::Deny,
+            max_request_bytes: crate::limits::MAX_BODY_BYTES,
+            max_response_bytes: crate::limits::MAX_BODY_BYTES,
+        }
+    }
+}
+
+/// See [`Traffic::unrecognised`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Unrecognised {
+    Deny,
+    Flag,
+    Allow,
+}
+
+/// Names and prices of models.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Models {
+    /// Name in requests → name sent upstream.
+    pub aliases: BTreeMap<String, String>,
+    /// Glob of a model → USD per million tokens.
+    pub prices: BTreeMap<String, crate::quota::price::PriceWritten>,
+}
+
+/// One policy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name in records and headers.
+    pub name: String,
+    /// Record decisions, enforce none.
+    #[serde(default)]
+    pub monitor: bool,
+    /// Whom it is for; absent: everybody.
+    #[serde(default, rename = "match")]
+    pub matches: Match,
+    /// Models allowed; absent: all.
+    #[serde(default)]
+    pub models: AllowDeny,
+    /// Tools allowed, offered or called; absent: all.
+    #[serde(default)]
+    pub tools: AllowDeny,
+    /// Caps on single requests.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Budgets over time.
+    #[serde(default)]
+    pub quotas: Vec<crate::quota::QuotaWritten>,
+    /// What happens on findings.
+    #[serde(default)]
+    pub scan: Scan,
+}
+
+/// Conditions of a policy. A list that is empty does not restrict; all that
+/// are not must hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Exact names of groups; one is enough.
+    pub groups: Vec<String>,
+    /// Globs of subjects; one is enough.
+    pub subjects: Vec<String>,
+}
+
+/// Globs. Deny wins; an empty allow list allows all that is not denied.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct AllowDeny {
+    pub allow: Vec<String>,
+    pub deny: Vec<String>,
+}
+
+/// Caps on one request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Limits {
+    pub max_output_tokens: Option<u64>,
+    pub max_cost_usd: Option<f64>,
+}
+
+/// Actions by direction.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Scan {
+    pub request: Actions,
+    pub response: Actions,
+}
+
+/// Action by category of rule; absent: `flag`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Actions {
+    pub injection: Option<ActionSetting>,
+    pub pii: Option<ActionSetting>,
+    pub secrets: Option<ActionSetting>,
+    pub exfiltration: Option<ActionSetting>,
+    pub code: Option<ActionSetting>,
+}
+
+/// `"block"`, or `{ "action": "block", "monitor": true }`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum ActionSetting {
+    Plain(Action),
+    Full(FullAction),
+}
+
+/// See [`ActionSetting`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct FullAction {
+    pub action: Action,
+    #[serde(default)]
+    pub monitor: bool,
+}
+
+/// Which rules run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Built-in packs.
+    pub packs: Vec<String>,
+    /// Highest level of rule that runs, 1 to 4.
+    pub level: u8,
+    /// Ids of rules that do not run.
+    pub disable: Vec<String>,
+    /// Ids of rules that only record.
+    pub monitor: Vec<String>,
+    /// Packs of the operator's own.
+    pub custom: Vec<rules::Pack>,
+}
+
+/// Rules of levels 1 and 2 run by default.
+const DEFAULT_LEVEL: u8 = 2;
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            packs: rules::PACK_NAMES.iter().map(|name| (*name).to_owned()).collect(),
+            level: DEFAULT_LEVEL,
+            disable: Vec::new(),
+            monitor: Vec::new(),
+            custom: Vec::new(),
+        }
+    }
+}
+
+/// What the record holds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Of the request: `none` or `hash` (default).
+    pub prompt: Capture,
+    /// Of the response: the same.
+    pub response: Capture,
+    /// Key of the hashes: with it they are HMAC-SHA-256, without SHA-256.
+    pub key: Option<String>,
+}
+
+/// See [`Audit`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capture {
+    /// Sizes only.
+    None,
+    /// Sizes and a hash.
+    #[default]
+    #[serde(alias = "summary")]
+    Hash,
+}
+
+/// What happens when the filter itself is at fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFault {
+    /// The request is refused with 503.
+    #[default]
+    Closed,
+    /// The request passes, and the record says so.
+    Open,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}

@@ -1,0 +1,34 @@
+//! `entropy>=x`: Shannon entropy of the bytes of a match, in bits a byte.
+
+/// 0 for one repeated byte, up to 8. Random hex comes near 4, base64 near 6
+/// where the text is long enough; 20 random base64 characters have about 4.
+pub(super) fn bits_per_byte(text: &str) -> f64 {
+    let mut counts = [0u32; 256];
+    for byte in text.bytes() {
+        if let Some(count) = counts.get_mut(usize::from(byte)) {
+            *count += 1;
+        }
+    }
+    let total = text.len() as f64;
+    let bits = |&count: &u32| {
+        let share = f64::from(count) / total;
+        -share * share.log2()
+    };
+    counts.iter().filter(|count| **count > 0).map(bits).sum::<f64>().max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::table;
+    use super::*;
+
+    #[test]
+    fn values() {
+        for (text, want) in
+            [("", 0.0), ("aaaa", 0.0), ("abab", 1.0), ("abcd", 2.0), ("0123456789abcdef", 4.0)]
+        {
+            assert!((bits_per_byte(text) - want).abs() < 1e-9, "{text}");
+        }
+        table("entropy>=3", &["f3Kx9Qz1LmP0"], &["aaaaaaabbbbb", "xxxxxxxxxxxx"]);
+    }
+}

@@ -1,0 +1,42 @@
+//! `uk_nhs`, `uk_nino`: numbers of the United Kingdom.
+
+use super::digits::{all_same, exactly, weighted};
+
+/// NHS number: NHS Data Dictionary, modulus 11 with weights 10 to 2.
+pub(super) fn nhs(text: &str) -> bool {
+    let Some(all) = exactly::<10>(text) else { return false };
+    let [.., check] = all;
+    let sum = weighted(&all, &[10, 9, 8, 7, 6, 5, 4, 3, 2]);
+    (11 - sum % 11) % 11 == check && !all_same(&all)
+}
+
+/// National insurance number: HMRC manual NIM39110 on prefixes and suffixes.
+pub(super) fn nino(text: &str) -> bool {
+    let all: Vec<u8> =
+        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(10).collect();
+    let [a, b, number @ .., suffix] = all.as_slice() else { return false };
+    let letters = a.is_ascii_alphabetic() && b.is_ascii_alphabetic();
+    let prefix = !b"DFIQUV".contains(a)
+        && !b"DFIQUVO".contains(b)
+        && ![b"BG", b"GB", b"KN", b"NK", b"NT", b"TN", b"ZZ"].contains(&&[*a, *b]);
+    let digits = number.len() == 6 && number.iter().all(u8::is_ascii_digit);
+    letters && prefix && digits && b"ABCD".contains(suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{single_digit_errors, table};
+
+    #[test]
+    fn tables() {
+        // Example of the NHS Data Dictionary.
+        table("uk_nhs", &["943 476 5919"], &["943 476 5918", "0000000000", "943476591"]);
+        single_digit_errors("uk_nhs", "943 476 5919");
+        // QQ is the prefix that official examples use because it is never issued.
+        table(
+            "uk_nino",
+            &["AB123456C", "ab 12 34 56 d"],
+            &["QQ123456C", "BG123456A", "AB123456E", "AO123456A", "AB12345C"],
+        );
+    }
+}

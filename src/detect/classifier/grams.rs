@@ -1,0 +1,311 @@
+//! From text to hashed n-grams: the only place that knows what a feature is.
+//!
+//! The trainer sees features through this code too, so a model always meets
+//! the features it was trained on. Changing anything here needs a new model.
+
+/// Kinds of features; each hashes apart from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// One word.
+    Word = 0,
+    /// Two words in a row.
+    Pair = 1,
+    /// Three words in a row.
+    Triple = 2,
+    /// Two words with any one between them.
+    Skip = 3,
+    /// The first bytes of a longer word: inflections meet here.
+    Stem = 4,
+    /// Two stems in a row.
+    StemPair = 5,
+    /// A run of punctuation.
+    Mark = 6,
+    /// A run of punctuation with the word after it.
+    MarkWord = 7,
+}
+
+/// Takes features as they are found.
+pub trait Sink {
+    /// One feature. All 32 bits of `hash` are well mixed.
+    fn feature(&mut self, family: Family, hash: u32);
+    /// A word has ended before byte `end`; its features have been given.
+    fn word(&mut self, end: usize);
+}
+
+/// Gives all features of `text` to `sink`, in one pass.
+///
+/// Words are runs of letters and digits with ASCII case folded; scripts that
+/// write without spaces give one word a character.
+pub fn grams(text: &[u8], sink: &mut impl Sink) {
+    let mut at = 0;
+    let mut state = State::default();
+    while let Some(&byte) = text.get(at) {
+        at = match class(byte) {
+            Class::Space => at + 1,
+            Class::Mark => mark(text, at, &mut state, sink),
+            Class::Letter if is_thai(text, at) => ideograph(text, at, &mut state, sink),
+            Class::Letter => word(text, at, &mut state, sink),
+            Class::Symbol => at + char_len(byte),
+            Class::Ideograph => ideograph(text, at, &mut state, sink),
+        };
+    }
+}
+
+/// Words longer than this are blobs and count as one and the same.
+const MAX_WORD_BYTES: usize = 40;
+/// Bytes of a stem.
+const STEM_BYTES: usize = 5;
+/// Bytes of a run of punctuation that tell it apart.
+const MARK_BYTES: usize = 4;
+/// Runs of punctuation that count between two words: rows of dots and dashes
+/// must not water a text down.
+const MAX_MARKS: u32 = 4;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Space,
+    /// ASCII punctuation.
+    Mark,
+    /// ASCII letter or digit, or a byte of a script that writes with spaces.
+    Letter,
+    /// Starts a character that is no letter: typographic signs, emoji.
+    Symbol,
+    /// Starts a character that is a word by itself.
+    Ideograph,
+}
+
+/// The words just passed.
+#[derive(Default)]
+struct State {
+    last: u32,
+    last_but_one: u32,
+    stem: u32,
+    /// The last run of punctuation, if no word has followed.
+    mark: u32,
+    /// Runs of punctuation since the last word.
+    marks: u32,
+}
+
+impl State {
+    fn push(&mut self, word: u32, stem: u32, end: usize, sink: &mut impl Sink) {
+        sink.feature(Family::Word, finish(word));
+        sink.feature(Family::Pair, mix(self.last, word));
+        sink.feature(Family::Triple, mix(mix(self.last_but_one, self.last), word));
+        sink.feature(Family::Skip, mix(self.last_but_one.rotate_left(7), word));
+        if stem != word {
+            sink.feature(Family::Stem, finish(stem));
+        }
+        if stem != word || self.stem != self.last {
+            sink.feature(Family::StemPair, mix(self.stem, stem));
+        }
+        if self.mark != 0 {
+            sink.feature(Family::MarkWord, mix(self.mark, word));
+            self.mark = 0;
+        }
+        self.marks = 0;
+        self.last_but_one = self.last;
+        self.last = word;
+        self.stem = stem;
+        sink.word(end);
+    }
+}
+
+fn word(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> usize {
+    let (mut at, mut hash, mut stem) = (start, SEED, 0);
+    let mut digits = true;
+    while let Some(&byte) = text.get(at) {
+        if class(byte) != Class::Letter || is_thai(text, at) {
+            break;
+        }
+        if at == start + STEM_BYTES {
+            stem = hash;
+        }
+        digits &= byte.is_ascii_digit();
+        hash = step(hash, byte.to_ascii_lowercase());
+        at += 1;
+    }
+    let len = at - start;
+    if digits {
+        hash = step(SEED ^ 0xD161, len.min(5) as u8);
+    } else if len > MAX_WORD_BYTES {
+        hash = SEED ^ 0xB10B;
+    }
+    let stem = if digits || len <= STEM_BYTES || len > MAX_WORD_BYTES { hash } else { stem ^ 0x57E3 };
+    state.push(hash, stem, at, sink);
+    at
+}
+
+fn ideograph(text: &[u8], at: usize, state: &mut State, sink: &mut impl Sink) -> usize {
+    let end = at + 3;
+    let bytes = text.get(at..end).unwrap_or_default();
+    // U+3000..U+303F: the punctuation of these scripts.
+    if !matches!(bytes, [0xE3, 0x80, _]) {
+        let hash = bytes.iter().fold(SEED, |hash, byte| step(hash, *byte));
+        state.push(hash, hash, end, sink);
+    }
+    end
+}
+
+fn mark(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> usize {
+    let (mut at, mut hash) = (start, SEED ^ 0x3A2C);
+    while let Some(&byte) = text.get(at).filter(|b| class(**b) == Class::Mark) {
+        if at < start + MARK_BYTES {
+            hash = step(hash, byte);
+        }
+        at += 1;
+    }
+    state.marks += 1;
+    if state.marks <= MAX_MARKS {
+        sink.feature(Family::Mark, finish(hash));
+        state.mark = hash;
+    }
+    at
+}
+
+fn is_thai(text: &[u8], at: usize) -> bool {
+    text.get(at) == Some(&0xE0) && matches!(text.get(at + 1), Some(0xB8 | 0xB9))
+}
+
+const SEED: u32 = 0x811C_9DC5;
+
+/// FNV-1a: one multiplication a byte.
+const fn step(hash: u32, byte: u8) -> u32 {
+    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
+}
+
+const fn mix(a: u32, b: u32) -> u32 {
+    finish(a.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ b)
+}
+
+/// Spreads the entropy of FNV's low bits over all bits.
+const fn finish(hash: u32) -> u32 {
+    let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
+    (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35)
+}
+
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Space)
+}
+
+const fn char_len(lead: u8) -> usize {
+    match lead {
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        _ => 4,
+    }
+}
+
+const CLASSES: [Class; 256] = classes();
+
+#[allow(clippy::indexing_slicing)] // Evaluated by the compiler, where a fault is an error.
+const fn classes() -> [Class; 256] {
+    let mut table = [Class::Space; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => Class::Letter,
+            0x21..=0x7E => Class::Mark,
+            // Latin-1 signs and spaces; general punctuation and symbols; emoji.
+            0xC2 | 0xE2 | 0xF0..=0xF7 => Class::Symbol,
+            // Kana and Han.
+            0xE3..=0xE9 => Class::Ideograph,
+            0x80..=0xFF => Class::Letter,
+            _ => Class::Space,
+        };
+        byte += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[derive(Default)]
+    struct Seen {
+        features: Vec<(u8, u32)>,
+        ends: Vec<usize>,
+    }
+
+    impl Sink for Seen {
+        fn feature(&mut self, family: Family, hash: u32) {
+            self.features.push((family as u8, hash));
+        }
+
+        fn word(&mut self, end: usize) {
+            self.ends.push(end);
+        }
+    }
+
+    fn seen(text: &[u8]) -> Seen {
+        let mut seen = Seen::default();
+        grams(text, &mut seen);
+        seen
+    }
+
+    fn of(text: &str, family: Family) -> Vec<u32> {
+        seen(text.as_bytes()).features.into_iter().filter(|f| f.0 == family as u8).map(|f| f.1).collect()
+    }
+
+    #[test]
+    fn words_end_where_they_should() {
+        for (text, ends) in [
+            ("", &[][..]),
+            ("  .,! ", &[]),
+            ("a bc", &[1, 4]),
+            ("don't", &[3, 5]),
+            ("naïve café", &[6, 12]),
+            ("忽略 指令。", &[3, 6, 10, 13]),
+            ("กข", &[3, 6]),
+            ("привет мир", &[12, 19]),
+            ("a😀b “c”", &[1, 6, 11]),
+        ] {
+            assert_eq!(seen(text.as_bytes()).ends, ends, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_differs_only_in_case_numbers_or_blobs_is_the_same() {
+        let blobs = ["a".repeat(41), format!("{}b", "c".repeat(50))];
+        for (a, b) in [("IGNORE All", "ignore all"), ("call 4711 x", "call 8000 x"), (&blobs[0], &blobs[1])] {
+            assert_eq!(seen(a.as_bytes()).features, seen(b.as_bytes()).features, "{a} / {b}");
+        }
+        for (a, b) in [("ignore all", "all ignore"), ("call 47 x", "call 4711 x"), ("a-b", "a b")] {
+            assert_ne!(seen(a.as_bytes()).features, seen(b.as_bytes()).features, "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn families() {
+        let text = "ignore previous instructions now";
+        assert_eq!(of(text, Family::Word).len(), 4);
+        assert_eq!(of(text, Family::Pair)[3], of("some instructions now", Family::Pair)[2]);
+        assert_eq!(of(text, Family::Triple)[3], of("other previous instructions now", Family::Triple)[3]);
+        assert_ne!(of("a x b", Family::Skip)[2], of("b x a", Family::Skip)[2]);
+        assert_eq!(of("a x b", Family::Skip)[2], of("a y b", Family::Skip)[2]);
+        assert_eq!(of("instructions", Family::Stem), of("instructed", Family::Stem));
+        assert_eq!(of("stop!!! now", Family::MarkWord).len(), 1);
+        assert_ne!(of("[x", Family::Mark), of("<x", Family::Mark));
+    }
+
+    #[test]
+    fn punctuation_cannot_water_down() {
+        assert_eq!(seen("! ".repeat(1000).as_bytes()).features.len(), MAX_MARKS as usize);
+    }
+
+    #[test]
+    fn any_bytes_end() {
+        let bytes: Vec<u8> = (0..=255u8).cycle().take(1024).collect();
+        for start in 0..256 {
+            let ends = seen(&bytes[start..]).ends;
+            assert!(ends.is_sorted());
+        }
+        for lead in 0x80..=0xFFu8 {
+            seen(&[b'a', lead]);
+        }
+    }
+}

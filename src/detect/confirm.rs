@@ -1,0 +1,275 @@
+//! From candidates to matches: walk, take the group, check, look at the context.
+
+use super::budget::Budget;
+use super::engine::{Engine, Input, Match, Outcome, Parts, Plan, Split, View};
+use super::scratch::{Candidate, Scratch};
+use super::unit::{Accept, Broken};
+use crate::rules::{RuleIndex, TextView};
+
+/// Ends of one pattern that are tried, longest first, until its checks hold.
+const MAX_ENDS: usize = 16;
+
+/// Steps that a candidate costs beside its bytes, and a check.
+const CANDIDATE_STEPS: usize = 8;
+
+/// The confirming part of one scan.
+pub(super) struct Confirm<'s> {
+    engine: &'s Engine,
+    input: &'s Input<'s>,
+    scratch: &'s mut Scratch,
+    out: &'s mut Vec<Match>,
+    /// Matches of this scan, with the place their walk began.
+    found: Vec<Found>,
+    budget: Budget,
+    exhausted: bool,
+    settled: usize,
+}
+
+struct Found {
+    begun: usize,
+    matched: Match,
+}
+
+impl<'s> Confirm<'s> {
+    pub(super) fn new(
+        engine: &'s Engine,
+        input: &'s Input<'s>,
+        scratch: &'s mut Scratch,
+        out: &'s mut Vec<Match>,
+        budget: Budget,
+    ) -> Self {
+        scratch.next_start.clear();
+        scratch.next_start.resize(engine.plans.len(), 0);
+        scratch.context.clear();
+        let settled = input.text.len();
+        Confirm { engine, input, scratch, out, found: Vec::new(), budget, exhausted: false, settled }
+    }
+
+    pub(super) fn exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Text from `place` on is not settled.
+    pub(super) fn hold(&mut self, place: usize) {
+        self.settled = self.settled.min(place);
+    }
+
+    /// Hold from a place that may yet become a candidate, if its walk lives.
+    pub(super) fn hold_if_alive(&mut self, candidate: Candidate) {
+        let mut accepts = std::mem::take(&mut self.scratch.accepts);
+        accepts.clear();
+        self.walk(candidate, &mut accepts);
+        self.scratch.accepts = accepts;
+    }
+
+    pub(super) fn candidate(&mut self, candidate: Candidate) {
+        if self.exhausted || self.idle(candidate) {
+            return;
+        }
+        let mut accepts = std::mem::take(&mut self.scratch.accepts);
+        accepts.clear();
+        self.walk(candidate, &mut accepts);
+        // By pattern, longest first.
+        accepts.sort_unstable_by(|a, b| a.pattern.cmp(&b.pattern).then(b.at.cmp(&a.at)));
+        for ends in accepts.chunk_by(|a, b| a.pattern == b.pattern) {
+            self.pattern(candidate, ends);
+        }
+        self.scratch.accepts = accepts;
+    }
+
+    /// No rule of the unit can match here.
+    fn idle(&self, candidate: Candidate) -> bool {
+        let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return true };
+        unit.rules.iter().all(|&rule| {
+            self.plan(rule).is_none_or(|plan| !self.looks_here(plan)) || candidate.at < self.next_start(rule)
+        })
+    }
+
+    fn plan(&self, rule: RuleIndex) -> Option<&'s Plan> {
+        self.engine.plans.get(usize::from(rule.0))
+    }
+
+    fn next_start(&self, rule: RuleIndex) -> usize {
+        self.scratch.next_start.get(usize::from(rule.0)).copied().unwrap_or(0)
+    }
+
+    fn looks_here(&self, plan: &Plan) -> bool {
+        let view = match plan.view {
+            TextView::Raw => self.input.view == View::Raw,
+            TextView::Clean => self.input.view == View::Clean,
+            TextView::Both => true,
+        };
+        view && plan.scope.contains(self.input.direction, self.input.kind)
+    }
+
+    fn walk(&mut self, candidate: Candidate, accepts: &mut Vec<Accept>) {
+        let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return };
+        let text = self.input.text.as_bytes();
+        let walk = unit.automaton.forward(
+            &mut self.scratch.caches,
+            text,
+            candidate.at,
+            unit.max_len,
+            self.input.at_end,
+            accepts,
+        );
+        match walk {
+            Ok(walk) => {
+                if walk.alive {
+                    self.hold(candidate.at);
+                }
+                self.spend(walk.steps + CANDIDATE_STEPS);
+            }
+            Err(Broken) => self.exhausted = true,
+        }
+    }
+
+    fn spend(&mut self, steps: usize) {
+        if !self.budget.take(steps) {
+            self.exhausted = true;
+        }
+    }
+
+    /// One pattern of a unit that can end at `ends`, longest first.
+    fn pattern(&mut self, candidate: Candidate, ends: &[Accept]) {
+        let unit = self.engine.units.get(usize::from(candidate.unit));
+        let pattern = ends.first().map_or(0, |end| end.pattern as usize);
+        let Some(&rule) = unit.and_then(|unit| unit.rules.get(pattern)) else { return };
+        let Some(plan) = self.plan(rule) else { return };
+        if !self.looks_here(plan) || candidate.at < self.next_start(rule) {
+            return;
+        }
+        let in_reach = ends.iter().filter(|end| end.at - candidate.at <= plan.max_len);
+        for end in in_reach.take(MAX_ENDS) {
+            let range = match self.group(plan, candidate.at, end.at) {
+                Ok(Some(range)) => range,
+                Ok(None) => continue,
+                Err(Broken) => {
+                    self.exhausted = true;
+                    return;
+                }
+            };
+            if self.holds(plan, &range) {
+                if let Some(next) = self.scratch.next_start.get_mut(usize::from(rule.0)) {
+                    *next = range.end;
+                }
+                self.found.push(Found { begun: candidate.at, matched: Match { rule, range } });
+                return;
+            }
+        }
+    }
+
+    /// The group in a match of the whole pattern over `from..to`.
+    fn group(
+        &mut self,
+        plan: &Plan,
+        from: usize,
+        to: usize,
+    ) -> Result<Option<std::ops::Range<usize>>, Broken> {
+        let range = match &plan.split {
+            Split::Fixed(lead, trail) => Some(from + lead..to.saturating_sub(*trail)),
+            Split::Walk(parts) => self.walk_group(parts, from, to)?,
+        };
+        let text = self.input.text;
+        Ok(range.filter(|r| r.start < r.end).map(|r| floor(text, r.start)..ceil(text, r.end)))
+    }
+
+    /// The first start at which the lead can end and the rest begin, then the
+    /// last end at which the body can end and the trail begin.
+    fn walk_group(
+        &mut self,
+        parts: &Parts,
+        from: usize,
+        to: usize,
+    ) -> Result<Option<std::ops::Range<usize>>, Broken> {
+        // The bytes beyond `to` are there for `\b` and `$`.
+        let text = self.input.text.as_bytes();
+        let caches = &mut self.scratch.caches;
+        let (mut one, mut other) = (Vec::new(), std::mem::take(&mut self.scratch.splits));
+        other.clear();
+        let mut steps = parts.lead.forward(caches, text, from, to - from, true, &mut one)?.steps;
+        steps += parts.rest_back.backward(caches, text, to, from, &mut other)?;
+        let start = common(&one, &other).min();
+        let mut end = None;
+        if let Some(start) = start {
+            one.clear();
+            other.clear();
+            steps += parts.body.forward(caches, text, start, to - start, true, &mut one)?.steps;
+            steps += parts.trail_back.backward(caches, text, to, start, &mut other)?;
+            end = common(&one, &other).max();
+        }
+        self.scratch.splits = other;
+        self.spend(steps);
+        Ok(start.zip(end).map(|(start, end)| start..end))
+    }
+
+    fn holds(&mut self, plan: &Plan, range: &std::ops::Range<usize>) -> bool {
+        let Some(matched) = self.input.text.get(range.clone()) else { return false };
+        self.spend(CANDIDATE_STEPS + matched.len() * plan.checks.len());
+        if !plan.checks.iter().all(|check| check.holds(matched)) {
+            return false;
+        }
+        let Some(wanted) = &plan.context else { return true };
+        if wanted.alone() && self.is_all(matched) {
+            return true;
+        }
+        let text = self.input.text.as_bytes();
+        let holds =
+            self.engine.context.holds(wanted, text, range.start, &mut self.scratch.context, &mut self.budget);
+        self.exhausted |= holds.is_none();
+        holds.unwrap_or(false)
+    }
+
+    /// The match is the whole text but for white space. A text of which a part
+    /// was settled before, or more may follow, is not known to be.
+    fn is_all(&self, matched: &str) -> bool {
+        self.input.at_end && self.input.skip_before == 0 && self.input.text.trim() == matched.trim()
+    }
+
+    /// Gives out the matches that are settled.
+    pub(super) fn finish(mut self) -> Outcome {
+        let text = self.input.text;
+        if self.exhausted || self.input.at_end {
+            self.settled = text.len();
+        }
+        // A match must not straddle the end of settled text: what is settled is
+        // sent, and edited before. From the last end down, each match that
+        // straddles moves it before the place its walk began.
+        self.found.sort_unstable_by_key(|f| std::cmp::Reverse(f.matched.range.end));
+        for found in &self.found {
+            if found.matched.range.end > self.settled {
+                self.settled = self.settled.min(found.begun);
+            }
+        }
+        self.settled = floor(text, self.settled.max(self.input.skip_before.min(text.len())));
+        let first = self.out.len();
+        let settled = self.settled;
+        self.out.extend(self.found.drain(..).map(|f| f.matched).filter(|m| m.range.end <= settled));
+        if let Some(new) = self.out.get_mut(first..) {
+            new.sort_unstable_by(|a, b| {
+                (a.range.start, a.range.end, a.rule).cmp(&(b.range.start, b.range.end, b.rule))
+            });
+        }
+        Outcome { settled, budget_exhausted: self.exhausted }
+    }
+}
+
+/// Last character boundary at or before `at`. Patterns match bytes.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
+}
+
+/// First character boundary at or after `at`.
+fn ceil(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
+}
+
+/// Places that are in both lists.
+fn common(one: &[Accept], other: &[Accept]) -> impl Iterator<Item = usize> {
+    // Backward walks give their places in falling order, forward ones in rising.
+    let mut falling = other.iter().rev().map(|a| a.at).peekable();
+    one.iter().map(|a| a.at).filter(move |&at| {
+        while falling.next_if(|&o| o < at).is_some() {}
+        falling.peek() == Some(&at)
+    })
+}

@@ -1,0 +1,158 @@
+//! Words before a match: found on demand, each stretch of text once.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::budget::Budget;
+use crate::rules::Context;
+
+/// Context words of all rules.
+#[derive(Debug)]
+pub(super) struct ContextWords {
+    automaton: Option<AhoCorasick>,
+    words: Vec<String>,
+}
+
+/// Context of one rule: indices into the words.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    words: Vec<u32>,
+    exclude: Vec<u32>,
+    within: usize,
+    alone: bool,
+}
+
+/// Words found so far in one text, by their ends.
+#[derive(Debug, Default)]
+pub(super) struct ContextHits {
+    from: usize,
+    to: usize,
+    hits: Vec<Hit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    start: usize,
+    end: usize,
+    word: u32,
+}
+
+impl Wanted {
+    /// A match that is all of its text needs no word before it.
+    pub(super) const fn alone(&self) -> bool {
+        self.alone
+    }
+}
+
+impl ContextHits {
+    pub(super) fn clear(&mut self) {
+        self.from = 0;
+        self.to = 0;
+        self.hits.clear();
+    }
+}
+
+impl ContextWords {
+    /// Collects the words of `contexts`; one [`Wanted`] for each comes back.
+    pub(super) fn new<'a>(
+        contexts: impl Iterator<Item = Option<&'a Context>>,
+    ) -> Result<(ContextWords, Vec<Option<Wanted>>), String> {
+        let mut words: Vec<String> = Vec::new();
+        let mut index = std::collections::BTreeMap::new();
+        let mut intern = |word: &String| -> u32 {
+            *index.entry(word.clone()).or_insert_with(|| {
+                words.push(word.clone());
+                words.len() as u32 - 1
+            })
+        };
+        let wanted = contexts
+            .map(|context| {
+                context.map(|context| Wanted {
+                    words: context.words.iter().map(&mut intern).collect(),
+                    exclude: context.exclude.iter().map(&mut intern).collect(),
+                    within: context.within,
+                    alone: context.alone,
+                })
+            })
+            .collect();
+        let automaton = (!words.is_empty())
+            .then(|| {
+                AhoCorasick::builder()
+                    .kind(Some(AhoCorasickKind::ContiguousNFA))
+                    .match_kind(MatchKind::Standard)
+                    .ascii_case_insensitive(true)
+                    .build(&words)
+            })
+            .transpose()
+            .map_err(|e| e.to_string())?;
+        Ok((ContextWords { automaton, words }, wanted))
+    }
+
+    /// Whether the text before `at` is as `wanted` wants it. None: the budget
+    /// is exhausted.
+    pub(super) fn holds(
+        &self,
+        wanted: &Wanted,
+        text: &[u8],
+        at: usize,
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<bool> {
+        let first = at.saturating_sub(wanted.within);
+        self.find_until(text, first, at, found, budget)?;
+        let known = found.hits.partition_point(|hit| hit.end <= at);
+        let (mut good, mut bad) = (wanted.words.is_empty(), false);
+        for hit in found.hits.get(..known).unwrap_or_default().iter().rev() {
+            // Hits are sorted by end; the longest word bounds how far starts lag.
+            if hit.end <= first || !budget.take(1) {
+                break;
+            }
+            if hit.start >= first {
+                good |= wanted.words.contains(&hit.word);
+                bad |= wanted.exclude.contains(&hit.word);
+            }
+        }
+        Some(good && !bad)
+    }
+
+    fn find_until(
+        &self,
+        text: &[u8],
+        first: usize,
+        at: usize,
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<()> {
+        if first < found.from || first > found.to {
+            found.clear();
+            found.from = first;
+            found.to = first;
+        }
+        // A word may have begun before the stretch that is already known.
+        let longest = self.words.iter().map(String::len).max().unwrap_or(0);
+        if at <= found.to {
+            return Some(());
+        }
+        let from = found.to.saturating_sub(longest).max(found.from);
+        if !budget.take(4 * (at - from)) {
+            return None;
+        }
+        let Some(automaton) = &self.automaton else { return Some(()) };
+        let span = aho_corasick::Input::new(text).span(from..at);
+        for hit in automaton.find_overlapping_iter(span) {
+            let hit = Hit { start: hit.start(), end: hit.end(), word: hit.pattern().as_u32() };
+            if hit.end > found.to && is_whole(text, hit.start, hit.end) {
+                found.hits.push(hit);
+            }
+        }
+        found.to = at;
+        Some(())
+    }
+}
+
+/// No letter or digit continues the word on either side, if it starts or ends
+/// with one.
+fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
+    let letter = |at: Option<usize>| at.and_then(|i| text.get(i)).is_some_and(u8::is_ascii_alphanumeric);
+    let goes_on = |before: Option<usize>, after: usize| letter(before) && letter(Some(after));
+    !goes_on(start.checked_sub(1), start) && !goes_on(end.checked_sub(1), end)
+}

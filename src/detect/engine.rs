@@ -1,0 +1,331 @@
+//! The compiled rules, and a scan of one text with them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::anchors;
+use super::budget::Budget;
+use super::checks::Check;
+use super::confirm::Confirm;
+use super::context::{ContextWords, Wanted};
+use super::literals::{Literal, Literals};
+use super::scratch::{Candidate, Scratch};
+use super::unit::Automaton;
+use crate::limits::MAX_TOKEN_LOOKBACK;
+use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Scope, Start, TextView};
+use crate::text::SpanKind;
+
+/// Candidates of a block are collected, sorted, then confirmed: bounds them.
+const BLOCK_BYTES: usize = if cfg!(test) { 16 } else { 16 * 1024 };
+
+/// Which view of a text this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// As written.
+    Raw,
+    /// Cleaned and lower-cased.
+    Clean,
+}
+
+/// One text to scan, or the part of a growing text that is not settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'t> {
+    /// The text, with [`Engine::look_behind`] bytes before `skip_before` if
+    /// there are so many.
+    pub text: &'t str,
+    /// Which view it is.
+    pub view: View,
+    /// What the text is.
+    pub kind: SpanKind,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// No more text follows.
+    pub at_end: bool,
+    /// No match starts before here: that text is settled.
+    pub skip_before: usize,
+}
+
+/// A rule, and where it matched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Match {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// Bytes of the text, at character boundaries.
+    pub range: std::ops::Range<usize>,
+}
+
+/// How a scan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Text before here is decided whatever follows: all its matches were
+    /// given, none reaches over it. The text's length if it is at its end.
+    pub settled: usize,
+    /// The work allowed for a text of this length was done before its end, or
+    /// an automaton failed: matches may be missing.
+    pub budget_exhausted: bool,
+}
+
+/// How the places are found where literal rules can match.
+#[derive(Clone, Copy)]
+enum Prefilter {
+    On,
+    /// Every place, for all rules or for one.
+    Off(Option<RuleIndex>),
+}
+
+/// A rule set, compiled. Shared by all streams.
+#[derive(Debug)]
+pub struct Engine {
+    id: u64,
+    literals: Literals,
+    anchors: Vec<(Anchor, u16)>,
+    pub(super) units: Vec<Unit>,
+    pub(super) plans: Vec<Plan>,
+    pub(super) context: ContextWords,
+    look_behind: usize,
+}
+
+/// Rules whose matches start at the same places: one walk for all of them.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) automaton: Automaton,
+    /// Rule of each pattern of the automaton.
+    pub(super) rules: Vec<RuleIndex>,
+    pub(super) max_len: usize,
+}
+
+/// What it takes to make a match of a rule out of a match of its automaton.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) scope: Scope,
+    pub(super) view: TextView,
+    pub(super) max_len: usize,
+    pub(super) checks: Vec<Check>,
+    pub(super) context: Option<Wanted>,
+    pub(super) split: Split,
+}
+
+/// How to find the group in a match.
+#[derive(Debug)]
+pub(super) enum Split {
+    /// So many bytes lead, so many trail.
+    Fixed(usize, usize),
+    /// Walk for it.
+    Walk(Box<Parts>),
+}
+
+/// Automata of a pattern's parts.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) lead: Automaton,
+    pub(super) body: Automaton,
+    /// Body and trail, from their end backward.
+    pub(super) rest_back: Automaton,
+    pub(super) trail_back: Automaton,
+}
+
+impl Engine {
+    /// Compiles a rule set. The automata are built when a text first needs
+    /// them; [`Engine::build_all`] finds their faults early.
+    pub fn compile(rules: &RuleSet) -> Result<Engine, Vec<RuleError>> {
+        Compiler::default().compile(rules)
+    }
+
+    /// Builds every automaton, to find patterns too large to build.
+    pub fn build_all(&self) -> Result<(), (RuleIndex, String)> {
+        for unit in &self.units {
+            let rule = unit.rules.first().copied().unwrap_or(RuleIndex(0));
+            unit.automaton.build().map_err(|e| (rule, e))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of settled text that a scan wants to see before `skip_before`.
+    pub const fn look_behind(&self) -> usize {
+        self.look_behind
+    }
+
+    /// Scans one text. Matches are added to `out` by their start. For streams:
+    /// matches and `settled` of the parts add up to those of the whole text.
+    pub fn scan(&self, input: &Input<'_>, scratch: &mut Scratch, out: &mut Vec<Match>) -> Outcome {
+        self.run(input, scratch, out, Prefilter::On)
+    }
+
+    /// The same without the prefilter: every place is a candidate of every
+    /// literal rule, or of `rule` only. For tests of rules; slow.
+    pub(super) fn scan_everywhere(
+        &self,
+        input: &Input<'_>,
+        rule: Option<RuleIndex>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Match>,
+    ) -> Outcome {
+        self.run(input, scratch, out, Prefilter::Off(rule))
+    }
+
+    fn run(
+        &self,
+        input: &Input<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Match>,
+        prefilter: Prefilter,
+    ) -> Outcome {
+        self.adopt(scratch);
+        let bytes = input.text.as_bytes();
+        let mut candidates = std::mem::take(&mut scratch.candidates);
+        let budget = Budget::for_text(bytes.len() - input.skip_before.min(bytes.len()));
+        let mut confirm = Confirm::new(self, input, scratch, out, budget);
+        let mut from = input.skip_before;
+        while from < bytes.len() && !confirm.exhausted() {
+            let to = from.saturating_add(BLOCK_BYTES).min(bytes.len());
+            candidates.clear();
+            self.collect(bytes, from, to, prefilter, &mut candidates);
+            for candidate in &candidates {
+                confirm.candidate(*candidate);
+            }
+            from = to;
+        }
+        if !input.at_end {
+            self.hold_open_ends(bytes, input.skip_before, &mut confirm);
+        }
+        let outcome = confirm.finish();
+        scratch.candidates = candidates;
+        outcome
+    }
+
+    /// A scratch that another engine used holds states of other automata.
+    fn adopt(&self, scratch: &mut Scratch) {
+        if scratch.engine != self.id {
+            scratch.engine = self.id;
+            scratch.caches.clear();
+        }
+    }
+
+    fn collect(
+        &self,
+        text: &[u8],
+        from: usize,
+        to: usize,
+        prefilter: Prefilter,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        if let Prefilter::Off(rule) = prefilter {
+            let holds = |unit: &u16| {
+                let unit = self.units.get(usize::from(*unit));
+                rule.is_none_or(|rule| unit.is_some_and(|u| u.rules.contains(&rule)))
+            };
+            let anchored = |unit: &u16| self.anchors.iter().any(|(_, a)| a == unit);
+            let units: Vec<u16> =
+                (0u16..).take(self.units.len()).filter(|u| holds(u) && !anchored(u)).collect();
+            for at in from..to {
+                candidates.extend(units.iter().map(|&unit| Candidate { at, unit }));
+            }
+        } else {
+            self.literals.scan(text, from, to, |at, unit| candidates.push(Candidate { at, unit }));
+        }
+        for &(anchor, unit) in &self.anchors {
+            anchors::scan(anchor, text, from, to, &mut |at| candidates.push(Candidate { at, unit }));
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+    }
+
+    /// Text at the end that could become a candidate.
+    fn hold_open_ends(&self, text: &[u8], from: usize, confirm: &mut Confirm<'_>) {
+        if let Some(place) = self.literals.open_at_end(text, from) {
+            confirm.hold(place);
+        }
+        for &(anchor, unit) in &self.anchors {
+            if let Some(place) = anchors::open_at_end(anchor, text, from) {
+                confirm.hold_if_alive(Candidate { at: place, unit });
+            }
+        }
+    }
+}
+
+/// Builds an engine rule by rule.
+#[derive(Default)]
+struct Compiler {
+    automata: usize,
+    errors: Vec<RuleError>,
+}
+
+impl Compiler {
+    fn compile(mut self, rules: &RuleSet) -> Result<Engine, Vec<RuleError>> {
+        // Ids tell engines apart in a scratch; 0 is none's.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (context, wanted) = ContextWords::new(rules.rules().iter().map(|r| r.context.as_ref()))
+            .map_err(|reason| vec![RuleError::new("", "", "context", reason)])?;
+        let plans: Vec<Plan> =
+            rules.rules().iter().zip(wanted).map(|(rule, wanted)| self.plan(rule, wanted)).collect();
+        let (mut units, mut literals, mut anchors) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, rule) in rules.iter() {
+            if let Start::Literals(texts) = &rule.start {
+                let unit = units.len() as u16;
+                let at_boundary = rule.shape.starts_at_boundary();
+                literals.extend(texts.iter().map(|text| Literal { text: text.clone(), unit, at_boundary }));
+                units.push(self.unit(&[(index, rule)]));
+            }
+        }
+        for anchor in
+            [Anchor::Digit, Anchor::At, Anchor::Colon, Anchor::Letters, Anchor::Mixed, Anchor::Entropy]
+        {
+            let together: Vec<_> = rules.iter().filter(|(_, r)| r.start == Start::Anchor(anchor)).collect();
+            if !together.is_empty() {
+                anchors.push((anchor, units.len() as u16));
+                units.push(self.unit(&together));
+            }
+        }
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A word or a token is whole if one more byte before it says so.
+        let within = rules.rules().iter().filter_map(|r| r.context.as_ref()).map(|c| c.within);
+        let look_behind = within.max().unwrap_or(0).max(MAX_TOKEN_LOOKBACK + 1) + 1;
+        Ok(Engine { id, literals: Literals::new(literals), anchors, units, plans, context, look_behind })
+    }
+
+    fn unit(&mut self, rules: &[(RuleIndex, &LoadedRule)]) -> Unit {
+        Unit {
+            automaton: self.automaton(rules.iter().map(|(_, r)| r.shape.full()).collect(), false),
+            rules: rules.iter().map(|(index, _)| *index).collect(),
+            max_len: rules.iter().map(|(_, r)| r.max_len).max().unwrap_or(0),
+        }
+    }
+
+    fn plan(&mut self, rule: &LoadedRule, context: Option<Wanted>) -> Plan {
+        let mut checks = Vec::with_capacity(rule.checks.len());
+        for written in &rule.checks {
+            match Check::parse(written) {
+                Ok(check) => checks.push(check),
+                Err(reason) => self.errors.push(RuleError::new(&rule.pack, &rule.id, "check", reason)),
+            }
+        }
+        let split = self.split(rule);
+        Plan { scope: rule.scope, view: rule.view, max_len: rule.max_len, checks, context, split }
+    }
+
+    fn split(&mut self, rule: &LoadedRule) -> Split {
+        let shape = &rule.shape;
+        let fixed = |hir: &regex_syntax::hir::Hir| {
+            let properties = hir.properties();
+            properties.minimum_len().filter(|&min| properties.maximum_len() == Some(min))
+        };
+        if let (Some(lead), Some(trail)) = (fixed(&shape.lead), fixed(&shape.trail)) {
+            return Split::Fixed(lead, trail);
+        }
+        let rest = regex_syntax::hir::Hir::concat(vec![shape.body.clone(), shape.trail.clone()]);
+        Split::Walk(Box::new(Parts {
+            lead: self.automaton(vec![shape.lead.clone()], false),
+            body: self.automaton(vec![shape.body.clone()], false),
+            rest_back: self.automaton(vec![rest], true),
+            trail_back: self.automaton(vec![shape.trail.clone()], true),
+        }))
+    }
+
+    fn automaton(&mut self, patterns: Vec<regex_syntax::hir::Hir>, reverse: bool) -> Automaton {
+        let id = self.automata;
+        self.automata += 1;
+        Automaton::new(id, patterns, reverse)
+    }
+}

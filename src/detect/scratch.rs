@@ -1,0 +1,63 @@
+//! Memory that scans reuse: one for each thread, any number of engines.
+
+use regex_automata::hybrid::dfa::{Cache, DFA};
+
+use super::context::ContextHits;
+use super::unit::{Accept, Broken};
+
+/// Buffers and automaton states that outlive a scan. Holds no text.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The engine that `caches` belongs to.
+    pub(super) engine: u64,
+    pub(super) caches: Caches,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) accepts: Vec<Accept>,
+    pub(super) splits: Vec<Accept>,
+    /// Where each rule may match next.
+    pub(super) next_start: Vec<usize>,
+    pub(super) context: ContextHits,
+}
+
+/// A place where matches of a unit can start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate {
+    pub(super) at: usize,
+    pub(super) unit: u16,
+}
+
+/// States of lazy automata, by automaton.
+#[derive(Debug, Default)]
+pub(super) struct Caches(Vec<Option<Box<Cache>>>);
+
+impl Caches {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The cache of automaton `id`.
+    pub(super) fn get(&mut self, id: usize, dfa: &DFA) -> Result<&mut Cache, Broken> {
+        if id >= self.0.len() {
+            self.0.resize_with(id + 1, || None);
+        }
+        let slot = self.0.get_mut(id).ok_or(Broken)?;
+        Ok(slot.get_or_insert_with(|| Box::new(dfa.create_cache())))
+    }
+
+    /// Bytes that all caches take.
+    pub(super) fn memory_usage(&self) -> usize {
+        self.0.iter().flatten().map(|cache| cache.memory_usage()).sum()
+    }
+}
+
+impl Scratch {
+    /// Empty.
+    pub fn new() -> Scratch {
+        Scratch::default()
+    }
+
+    /// Bytes of automaton states kept for the next scan.
+    pub fn memory_usage(&self) -> usize {
+        self.caches.memory_usage()
+    }
+}

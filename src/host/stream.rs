@@ -1,0 +1,205 @@
+//! One HTTP stream: callbacks to events, commands to host calls.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::cells;
+use super::hostcalls::{self, Buffer, Level, Map, Status, log};
+use super::root::Shared;
+use crate::config::Config;
+use crate::session::{Command, Event, Flow, ResponseMode, Session};
+
+/// See the module.
+pub(super) struct Stream {
+    /// Without a configuration there is none, and everything is refused.
+    session: Option<Session>,
+    config: Option<Rc<Config>>,
+    shared: Rc<Shared>,
+    /// Time spent in callbacks so far.
+    spent_ns: u64,
+    status: u16,
+    /// Bytes in the buffer of the body at hand: what a replacement replaces.
+    size: usize,
+}
+
+impl Stream {
+    pub(super) fn new(config: Option<Rc<Config>>, shared: Rc<Shared>) -> Self {
+        let session = config.clone().map(Session::new);
+        Stream { session, config, shared, spent_ns: 0, status: 0, size: 0 }
+    }
+
+    /// Deliver an event, perform what it leads to, and say how to go on.
+    fn run(&mut self, event: Event<'_>, started_ns: u64) -> Action {
+        let Some(session) = self.session.as_mut() else { return self.unconfigured() };
+        let now_ms = started_ns / 1_000_000;
+        let mut scratch = self.shared.scratch.borrow_mut();
+        let mut step = session.step(event, now_ms, &mut scratch);
+        let flow = loop {
+            for command in step.commands {
+                let name = command_name(&command);
+                let decisive = is_decisive(&command);
+                if let Err(Status(status)) = perform(command, self.size, &self.shared) {
+                    // Nothing of the command's content: it may hold user text.
+                    log(Level::Error, &format!("portcullis: host refused {name} with status {status}"));
+                    if decisive {
+                        // What was not rewritten must not go on as it was.
+                        let _ = hostcalls::reply(503, "portcullis_host_fault", &[], b"");
+                        return Action::Pause;
+                    }
+                }
+            }
+            match step.update {
+                Some((key, op)) => {
+                    let outcome = cells::update(&key, &op, now_ms);
+                    step = session.step(Event::Updated(outcome), now_ms, &mut scratch);
+                }
+                None => break step.flow,
+            }
+        };
+        drop(scratch);
+        self.spent_ns += hostcalls::now_ns().saturating_sub(started_ns);
+        match flow {
+            Flow::Continue => Action::Continue,
+            Flow::Hold => Action::Pause,
+        }
+    }
+
+    fn unconfigured(&self) -> Action {
+        let _ = hostcalls::reply(503, "portcullis_unconfigured", &[], b"");
+        Action::Pause
+    }
+
+    fn response_mode(&self) -> ResponseMode {
+        self.session.as_ref().map(Session::response_mode).unwrap_or_default()
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        let started = hostcalls::now_ns();
+        let headers = hostcalls::headers(Map::RequestHeaders);
+        let paths = self.config.as_ref().map(|c| c.claims.as_slice()).unwrap_or_default();
+        let claims: Vec<_> = paths.iter().map(|p| hostcalls::property(p)).collect();
+        self.run(Event::RequestHeaders { headers: &headers, claims: &claims, end }, started)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        let started = hostcalls::now_ns();
+        self.size = size;
+        if !end {
+            return self.run(Event::RequestData { size }, started);
+        }
+        let body = hostcalls::buffer(Buffer::RequestBody, size);
+        self.run(Event::RequestEnd { body: &body }, started)
+    }
+
+    /// With trailers the body never ends by `end` above: HTTP/2 clients choose
+    /// to send them, and a decompressor in front adds some.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let started = hostcalls::now_ns();
+        let body = hostcalls::buffer(Buffer::RequestBody, usize::MAX);
+        self.size = body.len();
+        self.run(Event::RequestEnd { body: &body }, started)
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        let started = hostcalls::now_ns();
+        let headers = hostcalls::headers(Map::ResponseHeaders);
+        let status = headers.iter().find(|(k, _)| k == b":status");
+        self.status = status.and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        self.run(Event::ResponseHeaders { headers: &headers, end }, started)
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        let started = hostcalls::now_ns();
+        self.size = size;
+        match self.response_mode() {
+            ResponseMode::Pass => Action::Continue,
+            ResponseMode::Held if !end => self.run(Event::ResponseData { size }, started),
+            ResponseMode::Held => {
+                let body = hostcalls::buffer(Buffer::ResponseBody, size);
+                self.run(Event::ResponseEnd { body: &body }, started)
+            }
+            ResponseMode::Live => {
+                let bytes = hostcalls::buffer(Buffer::ResponseBody, size);
+                self.run(Event::ResponseChunk { bytes: &bytes, end }, started)
+            }
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        let started = hostcalls::now_ns();
+        match self.response_mode() {
+            ResponseMode::Pass => Action::Continue,
+            ResponseMode::Held => {
+                let body = hostcalls::buffer(Buffer::ResponseBody, usize::MAX);
+                self.size = body.len();
+                self.run(Event::ResponseEnd { body: &body }, started)
+            }
+            // Nothing can be added behind the last chunk: text that is still
+            // withheld is lost rather than sent uninspected.
+            ResponseMode::Live => self.run(Event::ResponseChunk { bytes: &[], end: true }, started),
+        }
+    }
+
+    fn on_log(&mut self) {
+        let started = hostcalls::now_ns();
+        let added_us = self.spent_ns / 1000;
+        self.run(Event::Done { status: self.status, added_us }, started);
+    }
+}
+
+fn perform(command: Command, size: usize, shared: &Shared) -> Result<(), Status> {
+    match command {
+        Command::SetRequestHeader(name, value) => hostcalls::set_header(Map::RequestHeaders, name, &value),
+        Command::RemoveRequestHeader(name) => hostcalls::remove_header(Map::RequestHeaders, &name),
+        Command::ClearRouteCache => hostcalls::clear_route_cache(),
+        Command::ReplaceRequestBody(body) => hostcalls::set_buffer(Buffer::RequestBody, size, &body),
+        Command::SetResponseHeader(name, value) => hostcalls::set_header(Map::ResponseHeaders, name, &value),
+        Command::RemoveResponseHeader(name) => hostcalls::remove_header(Map::ResponseHeaders, name),
+        Command::ReplaceResponseBody(body) => hostcalls::set_buffer(Buffer::ResponseBody, size, &body),
+        Command::Reply { reply, details } => {
+            let own = reply.headers.iter().map(|(k, v)| (*k, v.as_str()));
+            let headers: Vec<_> = std::iter::once(("content-type", reply.content_type)).chain(own).collect();
+            hostcalls::reply(reply.status, &details, &headers, &reply.body)
+        }
+        Command::Tokens(n) => hostcalls::set_property("portcullis_tokens", n.to_string().as_bytes()),
+        Command::Audit(line) => hostcalls::set_property("portcullis_audit", line.as_bytes()),
+        Command::Count(metric) => {
+            shared.metrics.borrow_mut().add(&metric);
+            Ok(())
+        }
+    }
+}
+
+/// Whether the stream must not go on if the host refuses the command.
+fn is_decisive(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::ReplaceRequestBody(_)
+            | Command::ReplaceResponseBody(_)
+            | Command::Reply { .. }
+            | Command::RemoveRequestHeader(_)
+            | Command::SetRequestHeader(..)
+    )
+}
+
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::SetRequestHeader(..) => "set request header",
+        Command::RemoveRequestHeader(_) => "remove request header",
+        Command::ClearRouteCache => "clear route cache",
+        Command::ReplaceRequestBody(_) => "replace request body",
+        Command::SetResponseHeader(..) => "set response header",
+        Command::RemoveResponseHeader(_) => "remove response header",
+        Command::ReplaceResponseBody(_) => "replace response body",
+        Command::Reply { .. } => "reply",
+        Command::Tokens(_) => "set tokens",
+        Command::Audit(_) => "set audit",
+        Command::Count(_) => "count",
+    }
+}

@@ -1,0 +1,101 @@
+//! Every cap in one place, each with its reason.
+//!
+//! A cap that input can reach must end in a refusal or in a line of
+//! `coverage`, never in silence and never in a panic.
+
+/// Largest request or response body that is parsed, unless configured lower.
+/// Ten times the largest prompt of today's long-context models in English.
+pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// Hard ceiling for a configured body cap: tape offsets are 26 bits wide.
+pub const MAX_BODY_BYTES_CEILING: usize = (1 << 26) - 1;
+
+/// Nesting depth of a JSON document. Provider schemas stay under 30; parsers
+/// of other languages overflow their stack between 1,000 and 10,000.
+pub const MAX_JSON_DEPTH: usize = 128;
+
+/// Values on the tape of a JSON document: this many, plus one for every
+/// [`JSON_BYTES_PER_VALUE`] bytes, so that a tape of 16-byte nodes stays
+/// within twice the body plus 64 KiB.
+pub const JSON_VALUES_BASE: usize = 4096;
+/// See [`JSON_VALUES_BASE`].
+pub const JSON_BYTES_PER_VALUE: usize = 8;
+
+/// One event of a stream (an SSE event, an NDJSON line, an event-stream
+/// message). Providers send whole images in one event at most.
+pub const MAX_STREAM_EVENT_BYTES: usize = 1024 * 1024;
+
+/// Text channels alive in one stream: choices x blocks x tool calls.
+pub const MAX_STREAM_CHANNELS: usize = 256;
+
+/// Bytes withheld from a client over all channels of one stream while a match
+/// may still grow. Reached only by a stream built for it; then the stream is
+/// cut with the dialect's error event.
+pub const MAX_HELD_BYTES: usize = 256 * 1024;
+
+/// Longest match a streamed rule may have. Bounds the hold-back of a channel.
+pub const MAX_MATCH_BYTES: usize = 8192;
+
+/// Findings kept per message in the audit record. Further ones are counted.
+pub const MAX_FINDINGS: usize = 256;
+
+/// Cells of the shared quota table. A cell is copied whole on each update, so
+/// many small cells beat few large ones; an unused one takes no memory.
+pub const QUOTA_SHARDS: u32 = 16_384;
+
+/// Counters in one quota cell. With [`QUOTA_SHARDS`] and 64 bytes a counter
+/// the table never takes more than 67 MB of the host, whoever sends what. At a
+/// quarter full, with four counters a subject, one cell in a million is full.
+pub const QUOTA_SLOTS: usize = if cfg!(test) { 8 } else { 64 };
+
+/// How long a counter outlives its window. A worker that read its clock before
+/// the edge and lost a race may still update the cell; the counter must then
+/// be there, or the old window would start again at zero.
+pub const QUOTA_GRACE_MS: u64 = 60_000;
+
+/// Quotas that one request is held to.
+pub const MAX_QUOTAS: usize = 64;
+
+/// Bytes at the end of a message that its similarity hash reads: at most 2^14
+/// words and pairs, which its 15-bit counters hold.
+pub const FINGERPRINT_BYTES: usize = 16 * 1024;
+
+/// Texts up to this size are read whole to estimate their tokens; of longer
+/// ones [`ESTIMATE_SAMPLE`] bytes of each [`ESTIMATE_STRIDE`].
+pub const ESTIMATE_WHOLE: usize = 64 * 1024;
+/// See [`ESTIMATE_WHOLE`].
+pub const ESTIMATE_STRIDE: usize = 16 * 1024;
+/// See [`ESTIMATE_WHOLE`].
+pub const ESTIMATE_SAMPLE: usize = 4 * 1024;
+
+/// Layers of encoding that are undone one inside the other. Two are seen in
+/// attacks; each layer shrinks the text, so the third costs little.
+pub const MAX_DECODE_DEPTH: usize = 3;
+
+/// Bytes of all views of a text: this many for each of its own bytes, plus
+/// [`VIEW_BYTES_BASE`]. Cleaned, joined and decoded once each is three; text
+/// built to have more views is cut there, and the record says so.
+pub const VIEW_BYTES_PER_BYTE: usize = 4;
+/// See [`VIEW_BYTES_PER_BYTE`]. Lets a short text have every view.
+pub const VIEW_BYTES_BASE: usize = 16 * 1024;
+
+/// Bytes of one pattern as written.
+pub const MAX_PATTERN_BYTES: usize = 4096;
+
+/// Bytes of one compiled pattern (Thompson NFA). A counted class of a few
+/// hundred takes some ten KiB.
+pub const MAX_PATTERN_NFA_BYTES: usize = 256 * 1024;
+
+/// Rules in one engine: findings name a rule by 16 bits.
+pub const MAX_RULES: usize = 4096;
+
+/// How far before a match context words may stand, in bytes. Bounds the text
+/// a stream keeps after it was sent.
+pub const MAX_CONTEXT_BYTES: usize = 512;
+
+/// How far back from its `@` or digit a token is looked at, in bytes.
+pub const MAX_TOKEN_LOOKBACK: usize = 64;
+
+/// Bytes of a plugin configuration, custom rules included. Envoy delivers it
+/// in one piece and keeps it as long as the listener.
+pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;

@@ -1,0 +1,11 @@
+//! Who may do what: identities, policies, and the action a finding leads to.
+
+mod glob;
+mod identity;
+mod rulings;
+mod select;
+
+pub use glob::{BadGlob, Glob, GlobSet};
+pub use identity::{Claim, Identity, Source, split_pairs};
+pub use rulings::{Action, Actions, Ruling, Scan};
+pub use select::{Limits, Policy, select};

@@ -1,0 +1,102 @@
+//! Which policy a request falls under.
+
+use super::{Glob, GlobSet, Identity, Scan};
+use crate::quota;
+
+/// A policy, ready to use.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Name in records and headers.
+    pub name: String,
+    /// Decisions take effect.
+    pub enforced: bool,
+    /// Groups it is for; empty: any.
+    pub groups: Vec<String>,
+    /// Subjects it is for; empty: any.
+    pub subjects: Vec<Glob>,
+    /// Models.
+    pub models: GlobSet,
+    /// Tools, offered or called.
+    pub tools: GlobSet,
+    /// Caps on one request.
+    pub limits: Limits,
+    /// Budgets over time.
+    pub quotas: Vec<quota::Quota>,
+    /// Actions on findings.
+    pub scan: Scan,
+}
+
+/// Caps on one request.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Written into the request where it asks for more, or for no cap.
+    pub max_output_tokens: Option<u64>,
+    /// Of the estimate, in USD.
+    pub max_cost_usd: Option<f64>,
+}
+
+impl Policy {
+    /// Whether this policy is for that identity.
+    pub fn is_for(&self, who: &Identity) -> bool {
+        let group = self.groups.is_empty() || self.groups.iter().any(|g| who.groups.contains(g));
+        let subject = self.subjects.is_empty() || self.subjects.iter().any(|g| g.matches(&who.subject));
+        group && subject
+    }
+}
+
+/// The first policy for `who`. A route may name one (`route`): then that one,
+/// if it is for `who`, and no other. `None`: the request is denied.
+pub fn select<'p>(
+    policies: &'p [Policy],
+    who: &Identity,
+    route: Option<&str>,
+) -> Option<(usize, &'p Policy)> {
+    policies.iter().enumerate().find(|(_, p)| route.is_none_or(|name| p.name == name) && p.is_for(who))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str, groups: &[&str], subjects: &[&str]) -> Policy {
+        Policy {
+            name: name.into(),
+            enforced: true,
+            groups: groups.iter().map(|s| s.to_string()).collect(),
+            subjects: subjects.iter().map(|p| Glob::new(p).unwrap()).collect(),
+            models: GlobSet::default(),
+            tools: GlobSet::default(),
+            limits: Limits::default(),
+            quotas: Vec::new(),
+            scan: Scan::default(),
+        }
+    }
+
+    #[test]
+    fn first_match_wins_and_no_match_is_none() {
+        let policies = [
+            policy("fin", &["finance"], &[]),
+            policy("bots", &[], &["bot-*"]),
+            policy("both", &["x"], &["ann"]),
+        ];
+        let who = |subject: &str, group: &str| Identity {
+            subject: subject.into(),
+            groups: vec![group.into()],
+            source: "header",
+        };
+        for (subject, group, route, expected) in [
+            ("ann", "finance", None, Some("fin")),
+            ("bot-1", "finance", None, Some("fin")),
+            ("bot-1", "hr", None, Some("bots")),
+            ("ann", "x", None, Some("both")),
+            ("bob", "x", None, None),
+            ("bot-1", "finance", Some("bots"), Some("bots")),
+            ("ann", "finance", Some("bots"), None),
+            ("ann", "finance", Some("no-such"), None),
+        ] {
+            let found = select(&policies, &who(subject, group), route).map(|(_, p)| p.name.as_str());
+            assert_eq!(found, expected, "{subject} {group} {route:?}");
+        }
+    }
+}

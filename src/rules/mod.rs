@@ -1,0 +1,15 @@
+//! Rule packs: as written in JSON, then resolved and checked.
+
+mod builtin;
+mod error;
+mod pattern;
+mod scope;
+mod set;
+mod written;
+
+pub use builtin::{NAMES as PACK_NAMES, builtin, text as pack_text};
+pub use error::RuleError;
+pub use pattern::Shape;
+pub use scope::{Direction, Scope};
+pub use set::{LoadedRule, RuleIndex, RuleSet, Start, Strictness};
+pub use written::{Anchor, Category, Context, Pack, Pattern, Rule, RuleTests, Severity, Surprise, TextView};

@@ -1,0 +1,182 @@
+//! A pattern, taken apart: what leads to the match, the match, what follows,
+//! and the literals one of which every match starts with.
+
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+
+use crate::limits::MAX_PATTERN_BYTES;
+
+/// Shortest literal prefix. Two bytes do if both are punctuation: `![`.
+const MIN_LITERAL_BYTES: usize = 3;
+/// Further bytes of a literal prove nothing that the automaton does not.
+const MAX_LITERAL_BYTES: usize = 24;
+/// Most literals of one rule.
+const MAX_LITERALS: usize = 512;
+
+/// A parsed pattern: `lead (body) trail`. Without a group all of it is body.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Before the group.
+    pub lead: Hir,
+    /// The part that is the match.
+    pub body: Hir,
+    /// After the group.
+    pub trail: Hir,
+}
+
+impl Shape {
+    /// Parses a pattern of ASCII semantics. The error is for the author.
+    pub fn parse(pattern: &str) -> Result<Shape, String> {
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(format!("{} bytes, more than {MAX_PATTERN_BYTES}", pattern.len()));
+        }
+        let hir = ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .nest_limit(40)
+            .build()
+            .parse(pattern)
+            .map_err(|e| e.to_string())?;
+        let shape = Shape::split(&hir)?;
+        if hir.properties().minimum_len().unwrap_or(0) == 0
+            || shape.body.properties().minimum_len() == Some(0)
+        {
+            return Err("the pattern or its group can match nothing at all".into());
+        }
+        Ok(shape)
+    }
+
+    fn split(hir: &Hir) -> Result<Shape, String> {
+        let subs = match hir.kind() {
+            HirKind::Concat(subs) => subs.as_slice(),
+            _ => std::slice::from_ref(hir),
+        };
+        let is_group = |sub: &Hir| matches!(sub.kind(), HirKind::Capture(_));
+        match hir.properties().explicit_captures_len() {
+            0 => return Ok(Shape { lead: Hir::empty(), body: hir.clone(), trail: Hir::empty() }),
+            1 if subs.iter().any(is_group) => {}
+            1 => {
+                return Err(
+                    "the group must stand at the top, not inside an alternative or a repetition".into()
+                );
+            }
+            n => return Err(format!("{n} groups; one marks the match, the others must be (?:…)")),
+        }
+        let mut parts = subs.splitn(2, is_group);
+        let (lead, trail) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let body = subs.iter().find_map(|sub| match sub.kind() {
+            HirKind::Capture(group) => Some((*group.sub).clone()),
+            _ => None,
+        });
+        Ok(Shape {
+            lead: Hir::concat(lead.to_vec()),
+            body: body.unwrap_or_else(Hir::empty),
+            trail: Hir::concat(trail.to_vec()),
+        })
+    }
+
+    /// The whole pattern.
+    pub fn full(&self) -> Hir {
+        Hir::concat(vec![self.lead.clone(), self.body.clone(), self.trail.clone()])
+    }
+
+    /// Lower-case literals, one of which every match (with its lead) starts
+    /// with, letters' case aside. None: there is no such set that is short and
+    /// selective enough.
+    pub fn literals(&self) -> Option<Vec<Vec<u8>>> {
+        let mut extractor = Extractor::new();
+        extractor
+            .kind(ExtractKind::Prefix)
+            .limit_class(12)
+            .limit_repeat(8)
+            .limit_literal_len(MAX_LITERAL_BYTES)
+            .limit_total(MAX_LITERALS);
+        let seq = extractor.extract(&fold(&self.full()));
+        let mut literals: Vec<Vec<u8>> = seq.literals()?.iter().map(|l| l.as_bytes().to_vec()).collect();
+        literals.sort();
+        // A literal that starts with another is found with it.
+        literals.dedup_by(|longer, shorter| longer.starts_with(shorter));
+        let selective = |l: &Vec<u8>| {
+            l.len() >= MIN_LITERAL_BYTES || (l.len() == 2 && l.iter().all(u8::is_ascii_punctuation))
+        };
+        (!literals.is_empty() && literals.iter().all(selective)).then_some(literals)
+    }
+
+    /// Every match starts at a word boundary.
+    pub fn starts_at_boundary(&self) -> bool {
+        self.full().properties().look_set_prefix().contains(Look::WordAscii)
+    }
+}
+
+/// The same pattern for lower-cased text: letters' case folded in literals and
+/// classes, so that `(?i)ignore` has one literal and not 64.
+fn fold(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) => Hir::literal(literal.0.to_ascii_lowercase()),
+        HirKind::Class(Class::Bytes(class)) => Hir::class(Class::Bytes(fold_class(class))),
+        HirKind::Class(other) => Hir::class(other.clone()),
+        HirKind::Look(look) => Hir::look(*look),
+        HirKind::Repetition(rep) => Hir::repetition(Repetition {
+            min: rep.min,
+            max: rep.max,
+            greedy: rep.greedy,
+            sub: Box::new(fold(&rep.sub)),
+        }),
+        HirKind::Capture(group) => fold(&group.sub),
+        HirKind::Concat(subs) => Hir::concat(subs.iter().map(fold).collect()),
+        HirKind::Alternation(subs) => Hir::alternation(subs.iter().map(fold).collect()),
+    }
+}
+
+fn fold_class(class: &ClassBytes) -> ClassBytes {
+    let bytes = class.iter().flat_map(|r| r.start()..=r.end()).map(|b| b.to_ascii_lowercase());
+    ClassBytes::new(bytes.map(|b| ClassBytesRange::new(b, b)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn literals(pattern: &str) -> Option<Vec<String>> {
+        let literals = Shape::parse(pattern).unwrap().literals()?;
+        Some(literals.into_iter().map(|l| String::from_utf8_lossy(&l).into_owned()).collect())
+    }
+
+    #[test]
+    fn literal_prefixes() {
+        for (pattern, want) in [
+            (r"sk-proj-[A-Za-z0-9]{20}", Some(&["sk-proj-"][..])),
+            (r"\b(sk-proj-[A-Za-z0-9]{20})\b", Some(&["sk-proj-"])),
+            (
+                r"(?i)ignore\s+all",
+                Some(&["ignore\t", "ignore\n", "ignore\x0b", "ignore\x0c", "ignore\r", "ignore "]),
+            ),
+            (r"\bAKIA[A-Z2-7]{16}", Some(&["akia"])),
+            (r"(?:foo|foobar|bar)x", Some(&["barx", "foobarx", "foox"])),
+            (r"(?i)prüfe", Some(&["prüfe"])),
+            (r"[a-z]{20}", None),
+            (r"ab[0-9a-z]+", None),
+            (r"a?bcd", Some(&["abcd", "bcd"])),
+        ] {
+            let mut want = want.map(|w| w.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+            if let Some(want) = &mut want {
+                want.sort();
+            }
+            assert_eq!(literals(pattern), want, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn groups() {
+        for bad in [r"a(b)(c)def", r"(?:x(abc))+", r"abc(d*)", r"(?:abc)*", r"abc(?=d)", r"[ä]bc", "(abc"] {
+            assert!(Shape::parse(bad).is_err(), "{bad}");
+        }
+        let shape = Shape::parse(r"\bkey=(\d+);").unwrap();
+        assert_eq!(shape.body.properties().minimum_len(), Some(1));
+        assert_eq!(shape.trail.properties().minimum_len(), Some(1));
+        assert!(shape.starts_at_boundary());
+    }
+}

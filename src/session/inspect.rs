@@ -1,0 +1,317 @@
+//! One text: decode it, scan it, rule on what was found, and say which bytes change.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::tally::Tally;
+use crate::audit::Hasher;
+use crate::config::Config;
+use crate::detect::{self, Input, Match, View};
+use crate::policy::{Action, Actions, Ruling};
+use crate::rules::{LoadedRule, RuleIndex};
+use crate::text::{self, Encoding, Span, SpanKind, Transforms, escape};
+use crate::wire::edit::Edit;
+
+pub(super) use crate::rules::Direction;
+
+/// Buffers that scans reuse; one a thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) engine: detect::Scratch,
+    pub(super) matches: Vec<Match>,
+    views: text::Scratch,
+    text: String,
+}
+
+/// How texts of one direction of one exchange are judged.
+pub(super) struct Judge<'c> {
+    pub(super) config: &'c Config,
+    pub(super) actions: Actions,
+    pub(super) direction: Direction,
+    /// Mode and policy let decisions take effect.
+    pub(super) enforced: bool,
+}
+
+/// What inspection of texts led to.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// Changes to the document.
+    pub(super) edits: Vec<Edit>,
+    /// Rule that refuses the message.
+    pub(super) block: Option<String>,
+    /// Rule that sends it to quarantine.
+    pub(super) quarantine: Option<String>,
+    /// Inspection stopped short.
+    pub(super) exhausted: bool,
+}
+
+/// A match of a rule in a text, and how the text was disguised there.
+#[derive(Clone, Debug)]
+pub(super) struct Hit {
+    rule: RuleIndex,
+    range: Range<usize>,
+    transforms: Transforms,
+}
+
+/// Hits in views of one text: each is compared with those before it.
+const MAX_HITS: usize = 1024;
+
+impl Hit {
+    pub(super) fn raw(found: Match) -> Self {
+        Hit { rule: found.rule, range: found.range, transforms: Transforms::NONE }
+    }
+}
+
+/// A change to a text: bytes of it, and what stands there instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) range: Range<usize>,
+    pub(super) with: String,
+}
+
+impl Judge<'_> {
+    /// Texts of this direction may be edited.
+    pub(super) fn may_edit(&self) -> bool {
+        self.enforced && self.actions.may_edit()
+    }
+
+    /// Inspect the text of a span of `body`.
+    pub(super) fn span(
+        &self,
+        body: &[u8],
+        span: &Span,
+        scratch: &mut Scratch,
+        tally: &mut Tally,
+        verdict: &mut Verdict,
+    ) {
+        let Some(raw) = body.get(span.range.clone()) else { return };
+        let mut buffer = std::mem::take(&mut scratch.text);
+        let decoded = Decoded::of(raw, span.encoding, &mut buffer);
+        if let Some(text) = decoded.text() {
+            let changes = self.text(text, span.kind, scratch, tally, verdict);
+            decoded.edits(span, changes, &mut verdict.edits);
+        } else {
+            verdict.exhausted = true;
+        }
+        scratch.text = buffer;
+    }
+
+    /// Inspect a whole text, as it is and in every view of it: what is to
+    /// change in it.
+    fn text(
+        &self,
+        text: &str,
+        kind: SpanKind,
+        scratch: &mut Scratch,
+        tally: &mut Tally,
+        verdict: &mut Verdict,
+    ) -> Vec<Change> {
+        let Scratch { engine, matches, views, .. } = scratch;
+        let mut hits = Vec::new();
+        verdict.exhausted |= self.scan(self.input(text, kind), engine, matches);
+        hits.extend(matches.drain(..).map(Hit::raw));
+        let made = text::views(text, views, &mut |view| {
+            let input = Input { view: View::Clean, ..self.input(view.text, kind) };
+            verdict.exhausted |= self.scan(input, engine, matches);
+            if view.transforms.intersects(Transforms::DECODED) {
+                // Credentials are matched as written: a decoded text counts as such.
+                let mut again = std::mem::take(matches);
+                verdict.exhausted |= self.scan(self.input(view.text, kind), engine, matches);
+                matches.append(&mut again);
+            }
+            self.map_back(view, matches, &mut hits);
+        });
+        verdict.exhausted |= made.exhausted;
+        self.changes(text, &mut hits, kind, tally, verdict)
+    }
+
+    fn scan(&self, input: Input<'_>, engine: &mut detect::Scratch, matches: &mut Vec<Match>) -> bool {
+        matches.clear();
+        self.config.engine.scan(&input, engine, matches).budget_exhausted
+    }
+
+    /// Matches in a view become hits in the text it was made from, unless the
+    /// rule has a hit there already.
+    fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, hits: &mut Vec<Hit>) {
+        matches.sort_by_key(|m| (m.range.start, m.range.end));
+        matches.dedup();
+        let ranges: Vec<_> = matches.iter().map(|m| m.range.clone()).collect();
+        if ranges.is_empty() {
+            return;
+        }
+        for (found, range) in matches.drain(..).zip(view.source_ranges(&ranges)) {
+            let known = hits
+                .iter()
+                .any(|h| h.rule == found.rule && h.range.start < range.end && range.start < h.range.end);
+            if !known && !range.is_empty() && hits.len() < MAX_HITS {
+                hits.push(Hit { rule: found.rule, range, transforms: view.transforms });
+            }
+        }
+    }
+
+    /// Rule on `hits` in `text`: what is to change in it.
+    pub(super) fn changes(
+        &self,
+        text: &str,
+        hits: &mut [Hit],
+        kind: SpanKind,
+        tally: &mut Tally,
+        verdict: &mut Verdict,
+    ) -> Vec<Change> {
+        hits.sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.rule));
+        let mut changes: Vec<Change> = Vec::new();
+        let mut severity = None;
+        for found in hits.iter() {
+            let Some(rule) = self.config.rules.get(found.rule) else { continue };
+            let ruling = self.ruling(found.rule, rule);
+            if ruling.action == Action::Allow {
+                continue;
+            }
+            tally.add(rule, self.direction, kind, ruling, found.transforms);
+            if !ruling.enforced {
+                continue;
+            }
+            match ruling.action {
+                Action::Block => verdict.block = verdict.block.take().or_else(|| Some(rule.id.clone())),
+                Action::Quarantine => {
+                    verdict.quarantine = verdict.quarantine.take().or_else(|| Some(rule.id.clone()))
+                }
+                Action::Redact | Action::Hash | Action::Tokenize => {
+                    let value = text.get(found.range.clone()).unwrap_or_default();
+                    let with = replacement(rule, ruling.action, value, &self.config.hasher);
+                    let range = found.range.clone();
+                    // One label for matches that overlap: that of the graver rule, else of the first.
+                    match changes.last_mut().filter(|last| range.start < last.range.end) {
+                        Some(last) => {
+                            last.range.end = last.range.end.max(range.end);
+                            if Some(rule.severity) > severity {
+                                last.with = with;
+                                severity = Some(rule.severity);
+                            }
+                        }
+                        None => {
+                            severity = Some(rule.severity);
+                            changes.push(Change { range, with });
+                        }
+                    }
+                }
+                Action::Allow | Action::Flag => {}
+            }
+        }
+        changes
+    }
+
+    /// A whole text as the engine takes it.
+    pub(super) fn input<'t>(&self, text: &'t str, kind: SpanKind) -> Input<'t> {
+        Input { text, view: View::Raw, kind, direction: self.direction, at_end: true, skip_before: 0 }
+    }
+
+    fn ruling(&self, index: RuleIndex, rule: &LoadedRule) -> Ruling {
+        let ruling = self.actions.get(rule.category);
+        Ruling {
+            action: ruling.action,
+            enforced: ruling.enforced && self.enforced && !self.config.monitored.contains(&index),
+        }
+    }
+}
+
+fn replacement(rule: &LoadedRule, action: Action, value: &str, hasher: &Hasher) -> String {
+    match action {
+        Action::Hash => match rule.replace.strip_suffix(']') {
+            Some(open) => format!("{open}:{}]", hasher.short(value)),
+            None => format!("{}:{}", rule.replace, hasher.short(value)),
+        },
+        _ => rule.replace.clone(),
+    }
+}
+
+/// The text of a span, with the way back to its bytes.
+///
+/// No map of offsets is kept: on the rare text that changes, decoding runs a
+/// second time to find where the changes lie.
+struct Decoded<'t> {
+    raw: &'t [u8],
+    /// After the outer JSON escapes are undone.
+    outer: Option<Cow<'t, str>>,
+    /// After those of JSON inside JSON are undone too.
+    inner: Option<String>,
+}
+
+impl<'t> Decoded<'t> {
+    fn of(raw: &'t [u8], encoding: Encoding, buffer: &'t mut String) -> Self {
+        let plain = || std::str::from_utf8(raw).ok().map(Cow::Borrowed);
+        let outer = match encoding {
+            Encoding::Plain | Encoding::JsonNumber => plain(),
+            Encoding::Json | Encoding::JsonInJson if memchr::memchr(b'\\', raw).is_none() => plain(),
+            Encoding::Json | Encoding::JsonInJson => {
+                buffer.clear();
+                escape::unescape_json(raw, buffer).ok().map(|()| Cow::Borrowed(buffer.as_str()))
+            }
+        };
+        let inner = match (&outer, encoding) {
+            (Some(text), Encoding::JsonInJson) if text.contains('\\') => {
+                let mut inner = String::with_capacity(text.len());
+                escape::unescape_lenient(text, &mut inner);
+                Some(inner)
+            }
+            _ => None,
+        };
+        Decoded { raw, outer, inner }
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.inner.as_deref().or(self.outer.as_deref())
+    }
+
+    /// Turn changes of the text into edits of the document.
+    fn edits(&self, span: &Span, changes: Vec<Change>, out: &mut Vec<Edit>) {
+        if changes.is_empty() {
+            return;
+        }
+        let Some(outer) = self.outer.as_deref() else { return };
+        let mut offsets: Vec<usize> = changes.iter().flat_map(|c| [c.range.start, c.range.end]).collect();
+        if self.inner.is_some() {
+            offsets = escape::source_offsets_lenient(outer, &offsets);
+        }
+        let outer_offsets = offsets.clone();
+        if matches!(span.encoding, Encoding::Json | Encoding::JsonInJson) {
+            offsets = escape::source_offsets(self.raw, &offsets);
+        }
+        for (i, change) in changes.into_iter().enumerate() {
+            let (Some(start), Some(end)) = (offsets.get(2 * i), offsets.get(2 * i + 1)) else { continue };
+            let at = outer_offsets.get(2 * i).copied().unwrap_or_default();
+            let with = encode(&change.with, span.encoding, || {
+                escape::in_json_string(outer.get(..at).unwrap_or_default(), false)
+            });
+            out.push(Edit { range: span.range.start + start..span.range.start + end, with });
+        }
+    }
+}
+
+/// A replacement as it stands in a document of that encoding. `in_string`:
+/// whether the place is inside a string of the inner document.
+pub(super) fn encode(text: &str, encoding: Encoding, in_string: impl FnOnce() -> bool) -> Vec<u8> {
+    let mut out = String::with_capacity(text.len() + 4);
+    match encoding {
+        Encoding::Plain => out.push_str(text),
+        Encoding::Json => escape::escape_json(text, &mut out),
+        Encoding::JsonNumber => quoted(text, &mut out),
+        Encoding::JsonInJson => {
+            let mut inner = String::with_capacity(text.len() + 4);
+            if in_string() {
+                escape::escape_json(text, &mut inner);
+            } else {
+                // A bare number of the inner document becomes a string.
+                quoted(text, &mut inner);
+            }
+            escape::escape_json(&inner, &mut out);
+        }
+    }
+    out.into_bytes()
+}
+
+fn quoted(text: &str, out: &mut String) {
+    out.push('"');
+    escape::escape_json(text, out);
+    out.push('"');
+}

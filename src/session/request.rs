@@ -1,0 +1,382 @@
+//! The request half: who calls, what is asked, what is in it.
+
+use super::admit::Plan;
+use super::inspect::{Direction, Judge, Scratch, Verdict};
+use super::{Command, Flow, Headers, Phase, Session, facts::Facts};
+use crate::audit::{CalledTool, CoverageState, Mcp};
+use crate::config::{CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM, written::Unrecognised};
+use crate::policy;
+use crate::wire::edit::{Edit, apply};
+use crate::wire::json::Doc;
+use crate::wire::{self, FieldEdit, Operation, Reason, Refusal, Request};
+
+/// What the answer's inspection needs to know of the request.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Model sent upstream.
+    pub(super) model: Option<String>,
+    /// Usage in the stream was asked for by us, not by the client.
+    pub(super) usage_is_ours: bool,
+    /// JSON-RPC ids.
+    pub(super) rpc_ids: Vec<String>,
+    /// The client asked for a streamed answer.
+    pub(super) stream: bool,
+}
+
+/// Headers that only this filter may set. Everything under the prefix is
+/// removed from requests, so that routes can trust it.
+const OWN_PREFIX: &[u8] = b"x-portcullis-";
+
+impl Session {
+    pub(super) fn request_headers(
+        &mut self,
+        headers: &Headers,
+        claims: &[Option<Vec<u8>>],
+        end: bool,
+        now_ms: u64,
+        scratch: &mut Scratch,
+    ) -> Flow {
+        self.facts = Facts::of(headers);
+        self.open_record(claims, now_ms);
+        self.clean_headers(headers);
+        self.target = wire::recognise_for(&self.facts.method, &self.facts.path, self.facts.anthropic);
+        if let Some((dialect, op)) = self.target {
+            self.record.dialect = Some(dialect.id());
+            self.record.operation = Some(op.as_str());
+        }
+        if self.facts.ambiguous {
+            return self.stop(
+                Reason::Malformed,
+                "request.headers",
+                "a header that decides how the body is read is repeated or is not text",
+            );
+        }
+        if self.identify(headers, claims) || self.choose_policy(claims) {
+            return Flow::Hold;
+        }
+        if self.target.is_none() && self.unrecognised() {
+            return self.end_headers();
+        }
+        if let Some(flow) = self.check_body_headers() {
+            return flow;
+        }
+        if end {
+            return self.request_end(&[], now_ms, scratch);
+        }
+        self.phase = Phase::Body;
+        Flow::Hold
+    }
+
+    fn open_record(&mut self, claims: &[Option<Vec<u8>>], now_ms: u64) {
+        self.record.ts = crate::audit::timestamp(now_ms);
+        self.record.request_id = self.facts.request_id.clone();
+        self.record.trace_id = self.facts.trace_id.clone();
+        self.record.source_ip = text_claim(claims, CLAIM_SOURCE_ADDRESS).unwrap_or_default();
+    }
+
+    fn clean_headers(&mut self, headers: &Headers) {
+        let mut names: Vec<&[u8]> =
+            headers.iter().map(|(k, _)| k.as_slice()).filter(|k| k.starts_with(OWN_PREFIX)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let names = names.into_iter().filter_map(|n| std::str::from_utf8(n).ok());
+        self.out.extend(names.map(|n| Command::RemoveRequestHeader(n.to_owned())));
+        // What cannot be read cannot be inspected: answers come unencoded.
+        self.out.push(Command::SetRequestHeader("accept-encoding", "identity".to_owned()));
+    }
+
+    /// Find out who calls. True if refused.
+    fn identify(&mut self, headers: &Headers, claims: &[Option<Vec<u8>>]) -> bool {
+        let identity = claims.get(FIRST_IDENTITY_CLAIM..).unwrap_or_default();
+        self.who = self.config.sources.iter().find_map(|s| s.identify(identity, headers));
+        if let Some(who) = &self.who {
+            self.record.subject = who.subject.clone();
+            self.record.groups = who.groups.clone();
+            return false;
+        }
+        self.config.identity_required
+            && self.deny(
+                Reason::Unauthenticated,
+                "identity.missing",
+                "no verified identity came with this request".to_owned(),
+            )
+    }
+
+    /// Find the policy. True if refused.
+    fn choose_policy(&mut self, claims: &[Option<Vec<u8>>]) -> bool {
+        let route = text_claim(claims, CLAIM_ROUTE_POLICY);
+        let who = self.who.clone().unwrap_or_default();
+        let chosen =
+            policy::select(&self.config.policies, &who, route.as_deref()).map(|(at, p)| (at, p.name.clone()));
+        if let Some((at, name)) = chosen {
+            self.policy = Some(at);
+            self.record.policy = Some(name);
+            return false;
+        }
+        self.deny(Reason::Forbidden, "policy.none", "no policy allows this identity here".to_owned())
+    }
+
+    /// A request of no known format. True if it goes no further here.
+    fn unrecognised(&mut self) -> bool {
+        self.gap(CoverageState::None, "unrecognised");
+        match self.config.unrecognised {
+            Unrecognised::Deny => {
+                self.deny(
+                    Reason::NotFound,
+                    "traffic.unrecognised",
+                    "this path is no known model or agent API".to_owned(),
+                );
+            }
+            Unrecognised::Flag | Unrecognised::Allow => {}
+        }
+        if !self.is_refused() {
+            self.phase = Phase::Passed;
+        }
+        true
+    }
+
+    fn end_headers(&self) -> Flow {
+        if self.is_refused() { Flow::Hold } else { Flow::Continue }
+    }
+
+    /// Headers that make a body unreadable or too large.
+    fn check_body_headers(&mut self) -> Option<Flow> {
+        if !self.facts.is_identity() {
+            return Some(self.stop(
+                Reason::Malformed,
+                "request.encoding",
+                "the body is encoded; send it unencoded, or put a decompressor in front",
+            ));
+        }
+        if self.facts.has_foreign_charset() {
+            return Some(self.stop(Reason::Malformed, "request.charset", "the body must be UTF-8"));
+        }
+        if self.facts.content_length.is_some_and(|n| n > self.config.max_request_bytes) {
+            return Some(self.too_large());
+        }
+        None
+    }
+
+    pub(super) fn request_data(&mut self, size: usize) -> Flow {
+        match self.phase {
+            Phase::Body if size > self.config.max_request_bytes => self.too_large(),
+            Phase::Passed | Phase::Sent => Flow::Continue,
+            _ => Flow::Hold,
+        }
+    }
+
+    fn too_large(&mut self) -> Flow {
+        self.refuse(Refusal {
+            reason: Reason::TooLarge,
+            message: format!("the request body is over {} bytes", self.config.max_request_bytes),
+            code: "request.too_large".to_owned(),
+            retry_after: None,
+            rpc_ids: Vec::new(),
+        });
+        Flow::Hold
+    }
+
+    /// Refuse for good, whatever the mode.
+    pub(super) fn stop(&mut self, reason: Reason, code: &str, message: &str) -> Flow {
+        self.refuse(Refusal {
+            reason,
+            message: message.to_owned(),
+            code: code.to_owned(),
+            retry_after: None,
+            rpc_ids: self.asked.rpc_ids.clone(),
+        });
+        Flow::Hold
+    }
+
+    pub(super) fn request_end(&mut self, body: &[u8], now_ms: u64, scratch: &mut Scratch) -> Flow {
+        if !matches!(self.phase, Phase::New | Phase::Body) {
+            return self.end_headers();
+        }
+        let Some((dialect, op)) = self.target else { return Flow::Hold };
+        if body.len() > self.config.max_request_bytes {
+            return self.too_large();
+        }
+        self.record.prompt.bytes = body.len();
+        if body.is_empty() && matches!(op, Operation::ListModels | Operation::Metadata) {
+            return self.admit(Plan::default(), now_ms);
+        }
+        let doc = match Doc::parse(body) {
+            Ok(doc) => doc,
+            Err(e) => {
+                return self.stop(
+                    Reason::Malformed,
+                    "request.json",
+                    &format!("the body is not strict JSON: {e}"),
+                );
+            }
+        };
+        let request = match dialect.request(op, &self.facts.path, &doc) {
+            Ok(request) => request,
+            Err(e) => {
+                return self.stop(
+                    Reason::Malformed,
+                    "request.shape",
+                    &format!("the body is not a {} request: {}", dialect.id(), e.what),
+                );
+            }
+        };
+        self.describe(&request, body);
+        if self.check_request(&request) {
+            return Flow::Hold;
+        }
+        let verdict = self.inspect_request(body, &request, scratch);
+        if let Some(rule) = &verdict.block {
+            let message = format!("refused by rule {rule}");
+            if self.deny(Reason::Forbidden, rule, message) {
+                return Flow::Hold;
+            }
+        }
+        match self.plan(body, &doc, &request, verdict) {
+            Ok(plan) => self.admit(plan, now_ms),
+            Err(flow) => flow,
+        }
+    }
+
+    /// Put the request into the record.
+    fn describe(&mut self, request: &Request, body: &[u8]) {
+        self.record.stream = request.stream;
+        self.record.model_requested = request.model.as_ref().map(|m| m.value.clone());
+        self.record.prompt.messages = request.messages;
+        if self.config.hash_prompt {
+            self.record.prompt.digest = Some(self.config.hasher.digest(body));
+        }
+        self.record.tools_offered = request.tools_offered.clone();
+        for call in &request.tool_calls {
+            let args = call.arguments.clone().and_then(|r| body.get(r));
+            let args_hash = args.map(|a| self.config.hasher.digest(a));
+            self.record.tools_called.push(CalledTool { name: call.name.clone(), args_hash });
+        }
+        if let Some(method) = request.methods.first() {
+            let tool = request.tool_calls.first().map(|c| c.name.clone());
+            self.record.mcp = Some(Mcp { server: None, method: method.clone(), tool });
+        }
+        if request.skipped.media > 0 {
+            self.gap(CoverageState::Partial, "request.media");
+        }
+        if request.skipped.opaque > 0 {
+            self.gap(CoverageState::Partial, "request.opaque");
+        }
+        if request.skipped.remote > 0 {
+            self.gap(CoverageState::Partial, "request.remote");
+        }
+        self.asked.stream = request.stream;
+    }
+
+    /// Models and tools against the policy. True if refused.
+    fn check_request(&mut self, request: &Request) -> bool {
+        let asked = request.model.as_ref().map(|m| m.value.as_str());
+        let model = asked.map(|m| self.config.aliases.get(m).map_or(m, String::as_str).to_owned());
+        self.asked.model = model.clone();
+        self.record.model_served = model.clone();
+        let Some(policy) = self.policy() else { return false };
+        let tool = request.tools_offered.iter().find(|t| !policy.tools.permits(t)).cloned();
+        let permitted = model.as_deref().map_or(policy.models.is_open(), |m| policy.models.permits(m))
+            && request.models_also.iter().all(|m| policy.models.permits(&m.value));
+        if !permitted {
+            let message = match &model {
+                Some(_) => "this identity may not use the model asked for",
+                None => "the request names no model",
+            };
+            if self.deny(Reason::Forbidden, "policy.model", message.to_owned()) {
+                return true;
+            }
+        }
+        tool.is_some()
+            && self.deny(
+                Reason::Forbidden,
+                "policy.tool",
+                "this identity may not offer one of the tools".to_owned(),
+            )
+    }
+
+    fn inspect_request(&mut self, body: &[u8], request: &Request, scratch: &mut Scratch) -> Verdict {
+        let config = self.config.clone();
+        let judge = Judge {
+            config: &config,
+            actions: self.policy().map(|p| p.scan.request).unwrap_or_default(),
+            direction: Direction::Request,
+            enforced: self.enforces(),
+        };
+        let mut verdict = Verdict::default();
+        for span in &request.spans {
+            judge.span(body, span, scratch, &mut self.tally, &mut verdict);
+        }
+        if verdict.exhausted {
+            self.gap(CoverageState::Partial, "engine.budget");
+            verdict.block.get_or_insert_with(|| "engine.budget".to_owned());
+        }
+        verdict
+    }
+
+    /// Everything that has to be done once the request is admitted.
+    fn plan(
+        &mut self,
+        body: &[u8],
+        doc: &Doc<'_>,
+        request: &Request,
+        verdict: Verdict,
+    ) -> Result<Plan, Flow> {
+        let redacted = !verdict.edits.is_empty();
+        let mut edits = verdict.edits;
+        edits.extend(self.field_edits(doc, request));
+        let body = match apply(body, &mut edits) {
+            Ok(_) if edits.is_empty() => None,
+            Ok(edited) => Some(edited.into_owned()),
+            Err(_) => {
+                return Err(self.stop(
+                    Reason::Unavailable,
+                    "request.edit",
+                    "the request could not be rewritten",
+                ));
+            }
+        };
+        let input_tokens = self.estimate_input(request, doc.bytes());
+        let output_cap = request.max_output_tokens.as_ref().map(|f| f.value);
+        Ok(Plan {
+            body,
+            redacted,
+            quarantine: verdict.quarantine,
+            input_tokens,
+            output_cap,
+            choices: request.choices.max(1),
+        })
+    }
+
+    /// Edits of named fields: alias, cap on output, wish for usage.
+    fn field_edits(&mut self, doc: &Doc<'_>, request: &Request) -> Vec<Edit> {
+        let Some((dialect, op)) = self.target else { return Vec::new() };
+        let mut wanted = Vec::new();
+        let model = self.asked.model.clone();
+        if let Some(model) =
+            model.as_deref().filter(|m| request.model.as_ref().is_some_and(|f| f.value != *m))
+        {
+            wanted.push(FieldEdit::Model(model));
+        }
+        let cap = self.policy().and_then(|p| p.limits.max_output_tokens);
+        if let Some(cap) = cap.filter(|c| request.max_output_tokens.as_ref().is_none_or(|f| f.value > *c)) {
+            wanted.push(FieldEdit::MaxOutputTokens(cap));
+        }
+        if request.stream && !request.stream_usage {
+            wanted.push(FieldEdit::StreamUsage);
+        }
+        let mut edits = Vec::new();
+        for field in wanted {
+            let made = dialect.edit_field(op, doc, field);
+            if matches!(field, FieldEdit::StreamUsage) {
+                self.asked.usage_is_ours = made.is_some();
+            }
+            edits.extend(made.unwrap_or_default());
+        }
+        edits
+    }
+}
+
+fn text_claim(claims: &[Option<Vec<u8>>], at: usize) -> Option<String> {
+    let raw = claims.get(at)?.as_deref()?;
+    std::str::from_utf8(raw).ok().filter(|s| !s.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,325 @@
+//! The response half: whole bodies held, streams rewritten live.
+
+use super::inspect::{Direction, Judge, Scratch, Verdict};
+use super::live::{Cut, Live};
+use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session};
+use crate::audit::{CalledTool, CoverageState, Decision, Outcome};
+use crate::text::{Encoding, Span, SpanKind};
+use crate::wire::edit::{Edit, apply};
+use crate::wire::json::Doc;
+use crate::wire::{Claims, Dialect, Framer, Framing, Operation, Reason, Refusal, Response};
+
+impl Session {
+    pub(super) fn response_headers(&mut self, headers: &Headers, end: bool) -> Flow {
+        if !matches!(self.phase, Phase::Sent) {
+            return Flow::Continue;
+        }
+        let facts = Facts::of(headers);
+        let status = headers
+            .iter()
+            .find(|(k, _)| k == b":status")
+            .and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok());
+        self.record.upstream_status = status;
+        self.out.push(Command::SetResponseHeader("x-portcullis-verdict", self.verdict_word().to_owned()));
+        if end {
+            self.record.outcome = Outcome::Complete;
+            return Flow::Continue;
+        }
+        if !facts.is_identity() || facts.ambiguous {
+            return self.stop(
+                Reason::BadUpstream,
+                "response.encoding",
+                "the upstream's answer is encoded although it was asked not to be",
+            );
+        }
+        let Some((dialect, op)) = self.target else { return Flow::Continue };
+        let framing = dialect.framing(op, facts.media_type());
+        self.facts.content_type = facts.content_type;
+        if framing == Framing::Whole {
+            self.mode = ResponseMode::Held;
+            return Flow::Hold;
+        }
+        let framer = Framer::new(framing);
+        self.mode = ResponseMode::Live;
+        self.live = Some(Live::new(dialect, op, framer, self.asked.usage_is_ours));
+        self.record.stream = true;
+        self.out.push(Command::RemoveResponseHeader("content-length"));
+        Flow::Continue
+    }
+
+    fn verdict_word(&self) -> &'static str {
+        match self.record.decision {
+            Decision::Allow => "allow",
+            Decision::Redact => "redact",
+            Decision::Quarantine => "quarantine",
+            Decision::Deny => "deny",
+        }
+    }
+
+    pub(super) fn response_data(&mut self, size: usize) -> Flow {
+        if self.mode != ResponseMode::Held {
+            return Flow::Continue;
+        }
+        if size > self.config.max_response_bytes {
+            return self.stop(
+                Reason::BadUpstream,
+                "response.too_large",
+                "the upstream's answer is too large to inspect",
+            );
+        }
+        Flow::Hold
+    }
+
+    pub(super) fn response_end(&mut self, body: &[u8], scratch: &mut Scratch) -> Flow {
+        if self.mode != ResponseMode::Held || self.is_over() {
+            return Flow::Continue;
+        }
+        let Some((dialect, op)) = self.target else { return Flow::Continue };
+        self.record.response.bytes = body.len() as u64;
+        if self.config.hash_response {
+            self.record.response.digest = Some(self.config.hasher.digest(body));
+        }
+        let read = match self.read_response(dialect, op, body) {
+            Ok(read) => read,
+            Err(what) => {
+                self.gap(CoverageState::None, what);
+                return self.stop(
+                    Reason::BadUpstream,
+                    what,
+                    "the upstream's answer cannot be read, so it cannot be inspected",
+                );
+            }
+        };
+        self.describe_response(&read, body);
+        if self.check_called(read.tool_calls.iter().map(|c| c.name.as_str())) {
+            return Flow::Hold;
+        }
+        let verdict = self.inspect_response(body, &read, scratch);
+        if let Some(rule) = &verdict.block {
+            let message = format!("the answer was refused by rule {rule}");
+            if self.deny(Reason::Forbidden, rule, message) {
+                return Flow::Hold;
+            }
+        }
+        let mut edits = verdict.edits;
+        if !edits.is_empty() {
+            edits.extend(read.echoes.iter().map(|r| Edit { range: r.clone(), with: b"null".to_vec() }));
+            self.record.decision = Decision::Redact;
+            self.out.push(Command::SetResponseHeader("x-portcullis-verdict", "redact".to_owned()));
+        }
+        edits.extend(self.filter_models(&read));
+        self.finish_held(body, edits)
+    }
+
+    fn finish_held(&mut self, body: &[u8], mut edits: Vec<Edit>) -> Flow {
+        self.record.outcome = Outcome::Complete;
+        if edits.is_empty() {
+            return Flow::Continue;
+        }
+        match apply(body, &mut edits) {
+            Ok(edited) => {
+                self.out.push(Command::SetResponseHeader("content-length", edited.len().to_string()));
+                self.out.push(Command::ReplaceResponseBody(edited.into_owned()));
+                Flow::Continue
+            }
+            Err(_) => self.stop(Reason::Unavailable, "response.edit", "the answer could not be rewritten"),
+        }
+    }
+
+    /// Read an answer: as the dialect has it; errors of whatever shape by a
+    /// walk over all strings; other text as one span.
+    fn read_response(
+        &mut self,
+        dialect: &'static dyn Dialect,
+        op: Operation,
+        body: &[u8],
+    ) -> Result<Response, &'static str> {
+        if body.is_empty() {
+            return Ok(Response::default());
+        }
+        let failed = self.record.upstream_status.is_some_and(|s| s >= 400);
+        match Doc::parse(body) {
+            Ok(doc) => match dialect.response(op, &doc) {
+                Ok(read) => Ok(read),
+                Err(_) if failed => {
+                    let found = Claims::new(&doc).finish();
+                    Ok(Response { spans: found.spans, skipped: found.skipped, ..Response::default() })
+                }
+                Err(_) => Err("response.shape"),
+            },
+            Err(_)
+                if failed
+                    && self.facts.media_type().starts_with("text/")
+                    && std::str::from_utf8(body).is_ok() =>
+            {
+                let span = Span { kind: SpanKind::Other, encoding: Encoding::Plain, range: 0..body.len() };
+                Ok(Response { spans: vec![span], ..Response::default() })
+            }
+            Err(_) => Err("response.json"),
+        }
+    }
+
+    fn describe_response(&mut self, read: &Response, body: &[u8]) {
+        if let Some(model) = &read.model {
+            self.record.model_served = Some(model.clone());
+        }
+        self.record.response.finish = read.finish.clone();
+        for call in &read.tool_calls {
+            let args = call.arguments.clone().and_then(|r| body.get(r));
+            let args_hash = args.map(|a| self.config.hasher.digest(a));
+            self.record.tools_called.push(CalledTool { name: call.name.clone(), args_hash });
+        }
+        self.note_skips(read.skipped);
+        let text: usize = read.spans.iter().map(|s| s.range.len()).sum();
+        self.money.produced(read.usage, text as u64);
+    }
+
+    fn note_skips(&mut self, skipped: crate::wire::Skips) {
+        if skipped.media > 0 {
+            self.gap(CoverageState::Partial, "response.media");
+        }
+        if skipped.opaque > 0 {
+            self.gap(CoverageState::Partial, "response.opaque");
+        }
+        if skipped.remote > 0 {
+            self.gap(CoverageState::Partial, "response.remote");
+        }
+    }
+
+    /// Tools the model calls, against the policy. True if refused.
+    fn check_called<'n>(&mut self, mut names: impl Iterator<Item = &'n str>) -> bool {
+        let Some(policy) = self.policy() else { return false };
+        let bad = names.any(|n| !policy.tools.permits(n));
+        bad && self.deny(
+            Reason::Forbidden,
+            "policy.tool_called",
+            "the model calls a tool this identity may not use".to_owned(),
+        )
+    }
+
+    fn inspect_response(&mut self, body: &[u8], read: &Response, scratch: &mut Scratch) -> Verdict {
+        let config = self.config.clone();
+        let judge = self.response_judge(&config);
+        let mut verdict = Verdict::default();
+        for span in &read.spans {
+            judge.span(body, span, scratch, &mut self.tally, &mut verdict);
+        }
+        if verdict.exhausted {
+            self.gap(CoverageState::Partial, "engine.budget");
+            verdict.block.get_or_insert_with(|| "engine.budget".to_owned());
+        }
+        verdict
+    }
+
+    fn response_judge<'c>(&self, config: &'c crate::config::Config) -> Judge<'c> {
+        Judge {
+            config,
+            actions: self.policy().map(|p| p.scan.response).unwrap_or_default(),
+            direction: Direction::Response,
+            enforced: self.enforces(),
+        }
+    }
+
+    /// Take the models out of a list that this identity may not use.
+    fn filter_models(&self, read: &Response) -> Vec<Edit> {
+        let Some(policy) = self.policy().filter(|_| self.enforces()) else { return Vec::new() };
+        let ranges: Vec<_> = read
+            .models_listed
+            .iter()
+            .filter_map(|f| Some((f.range.clone()?, policy.models.permits(&f.value))))
+            .collect();
+        crate::wire::edit::keep_elements(&ranges)
+    }
+
+    pub(super) fn response_chunk(&mut self, bytes: &[u8], end: bool, scratch: &mut Scratch) -> Flow {
+        let Some(mut live) = self.live.take() else {
+            // The stream was ended here: what the upstream still sends is swallowed.
+            if self.mode == ResponseMode::Live {
+                self.out.push(Command::ReplaceResponseBody(Vec::new()));
+            }
+            return Flow::Continue;
+        };
+        let config = self.config.clone();
+        let judge = self.response_judge(&config);
+        let mut out = Vec::with_capacity(bytes.len() + 256);
+        let result = live.push(bytes, end, &judge, scratch, &mut self.tally, &mut out);
+        self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);
+        let called = live.seen.tool_calls.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+        let forbidden = self.forbids(&called);
+        match result {
+            Err(cut) => self.cut(live, cut, &mut out),
+            Ok(()) if forbidden => self.cut(live, Cut::Blocked("policy.tool_called".to_owned()), &mut out),
+            Ok(()) if end => self.close_live(live),
+            Ok(()) => self.live = Some(live),
+        }
+        if out != bytes {
+            self.out.push(Command::ReplaceResponseBody(out));
+        }
+        Flow::Continue
+    }
+
+    fn forbids(&mut self, called: &[String]) -> bool {
+        let Some(policy) = self.policy() else { return false };
+        if called.iter().all(|n| policy.tools.permits(n)) {
+            return false;
+        }
+        if !self.enforces() {
+            self.record.would_deny.get_or_insert_with(|| "policy.tool_called".to_owned());
+            return false;
+        }
+        true
+    }
+
+    /// End a stream with the dialect's error event.
+    fn cut(&mut self, live: Live, cut: Cut, out: &mut Vec<u8>) {
+        let (reason, code, message) = match cut {
+            Cut::Blocked(rule) => {
+                (Reason::Forbidden, rule.clone(), format!("the answer was cut by rule {rule}"))
+            }
+            Cut::Unreadable(what) => {
+                self.gap(CoverageState::Partial, what);
+                (
+                    Reason::BadUpstream,
+                    what.to_owned(),
+                    "the upstream's stream cannot be read, so it cannot be inspected".to_owned(),
+                )
+            }
+        };
+        if let Some((dialect, _)) = self.target {
+            let refusal = Refusal {
+                reason,
+                message,
+                code: code.clone(),
+                retry_after: None,
+                rpc_ids: self.asked.rpc_ids.clone(),
+            };
+            out.extend_from_slice(&dialect.refusal_event(live.framing(), &refusal));
+        }
+        self.note_live(&live);
+        self.record.decision = Decision::Deny;
+        self.record.outcome = Outcome::Refused;
+        self.record.deny_reason = Some(code);
+    }
+
+    fn close_live(&mut self, live: Live) {
+        self.note_live(&live);
+        self.record.outcome = Outcome::Complete;
+    }
+
+    /// Put what a stream told about itself into the record.
+    pub(super) fn note_live(&mut self, live: &Live) {
+        let seen = &live.seen;
+        if let Some(model) = &seen.model {
+            self.record.model_served = Some(model.clone());
+        }
+        self.record.response.finish = seen.finish.clone();
+        self.record
+            .tools_called
+            .extend(seen.tool_calls.iter().map(|c| CalledTool { name: c.name.clone(), args_hash: None }));
+        if self.record.decision == Decision::Allow && live.edited {
+            self.record.decision = Decision::Redact;
+        }
+        self.note_skips(seen.skipped);
+        self.money.produced(seen.usage, seen.text_bytes);
+    }
+}

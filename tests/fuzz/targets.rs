@@ -1,0 +1,268 @@
+//! What is fuzzed, as plain functions over bytes. A target panics when a
+//! promise is broken. Shared by the fuzzer (`src/main.rs`) and by the test that
+//! replays seeds and regressions (`../fuzz_replay.rs`).
+//!
+//! A new target is a function and a line in [`TARGETS`]. A new dialect needs
+//! nothing here: `dialect` finds it by the path in its fixtures.
+
+use std::ops::Range;
+
+use portcullis::text::escape;
+use portcullis::text::{Encoding, Span};
+use portcullis::wire::edit::{self, Edit};
+use portcullis::wire::json::{Doc, JsonErrorKind, Kind, NodeId};
+use portcullis::wire::{Frame, FrameError, Framer, Framing, Reason, Refusal, Skips};
+use portcullis::wire::{by_id, ids, recognise};
+use serde_json::Value;
+
+/// Name and body of every target.
+pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("json", json),
+    ("escape", escape_text),
+    ("sse", |data| framing(Framing::Sse, data)),
+    ("ndjson", |data| framing(Framing::Ndjson, data)),
+    ("jsonarray", |data| framing(Framing::JsonArray, data)),
+    ("eventstream", event_stream),
+    ("dialect", dialect),
+    ("refusal", refusal),
+];
+
+/// Folders of ordinary fixtures that serve as seeds, by target.
+pub(crate) const FIXTURES: &[(&str, &str)] = &[("dialect", "wire")];
+
+/// The parser and `serde_json` read the same tree, or ours refuses for a
+/// reason that `serde_json` does not know.
+fn json(data: &[u8]) {
+    use JsonErrorKind as E;
+    let other = serde_json::from_slice::<Value>(data);
+    match (Doc::parse(data), other) {
+        (Ok(doc), Ok(value)) => same(&doc, doc.root(), &value),
+        // It reads numbers into 64 bits, and nests one level less.
+        (Ok(_), Err(error)) => {
+            let text = error.to_string();
+            assert!(text.contains("out of range") || text.contains("recursion"), "{text}");
+        }
+        (Err(error), Ok(_)) => {
+            let ours = [E::DuplicateKey, E::TooDeep, E::TooMany, E::TooLarge];
+            assert!(ours.contains(&error.kind), "{error}");
+        }
+        (Err(error), Err(_)) => assert!(error.offset <= data.len(), "{error}"),
+    }
+}
+
+fn same(doc: &Doc<'_>, id: NodeId, value: &Value) {
+    let raw = &doc.bytes()[doc.range(id)];
+    match value {
+        Value::Null => assert_eq!(raw, b"null"),
+        Value::Bool(truth) => assert_eq!(doc.bool(id), Some(*truth)),
+        Value::Number(_) => {
+            assert_eq!(doc.kind(id), Kind::Number);
+            assert_eq!(serde_json::from_slice::<Value>(raw).ok().as_ref(), Some(value));
+        }
+        Value::String(text) => {
+            assert_eq!(doc.str(id).as_deref(), Some(text.as_str()));
+            assert_eq!(raw[1..raw.len() - 1], *doc.raw_str(id));
+        }
+        Value::Array(list) => {
+            // Short scalars in arrays have no node.
+            let mut children = doc.items(id);
+            for item in list {
+                if item.is_string() || item.is_array() || item.is_object() {
+                    let child =
+                        children.find(|c| !matches!(doc.kind(*c), Kind::Number | Kind::Bool | Kind::Null));
+                    same(doc, child.expect("a node"), item);
+                }
+            }
+        }
+        Value::Object(map) => {
+            assert_eq!(doc.members(id).count(), map.len());
+            map.iter().for_each(|(key, item)| same(doc, doc.get(id, key).expect("a member"), item));
+        }
+    }
+}
+
+/// Escapes decode as `serde_json` decodes them, and offsets lead back.
+fn escape_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (mut escaped, mut back, mut strict, mut lenient) =
+        (String::new(), String::new(), String::new(), String::new());
+    escape::escape_json(text, &mut escaped);
+    escape::unescape_json(escaped.as_bytes(), &mut back).expect("what we escape, we can read");
+    assert_eq!(back, text);
+    escape::unescape_lenient(text, &mut lenient);
+    if escape::unescape_json(data, &mut strict).is_ok() {
+        assert_eq!(strict, lenient);
+        if !text.contains(['"']) && !text.bytes().any(|b| b < 0x20) {
+            assert_eq!(serde_json::from_str::<String>(&format!("\"{text}\"")).ok(), Some(strict));
+        }
+    }
+    let borders: Vec<usize> = (0..=lenient.len()).filter(|at| lenient.is_char_boundary(*at)).collect();
+    let sources = escape::source_offsets_lenient(text, &borders);
+    assert_eq!(sources.len(), borders.len());
+    assert!(sources.is_sorted() && sources.last() == Some(&text.len()));
+    // Text that waits for the rest of an escape decodes as it does whole.
+    let ready = escape::whole_escapes(text);
+    let mut parts = String::new();
+    escape::unescape_lenient(&text[..ready], &mut parts);
+    escape::unescape_lenient(&text[ready..], &mut parts);
+    assert_eq!(parts, lenient);
+}
+
+/// The first byte is the size of the chunks, the rest the stream.
+fn framing(framing: Framing, data: &[u8]) {
+    let Some((size, stream)) = data.split_first() else { return };
+    let (whole, end) = cut(framing, [stream]);
+    let (frames, same_end) = cut(framing, stream.chunks(usize::from(*size).max(1)));
+    assert_eq!(end, same_end);
+    if end.is_ok() {
+        assert_eq!(raw(&whole), stream);
+        assert_eq!(raw(&frames), stream);
+    }
+    assert_eq!(with_doc(&whole), with_doc(&frames));
+    for (at, frame) in frames.iter().enumerate() {
+        edits_stay_in_the_frame(framing, frame, at == 0);
+    }
+}
+
+/// Any bytes as they are, then again as fields of messages with right
+/// checksums, which mutation alone would never find.
+fn event_stream(data: &[u8]) {
+    framing(Framing::EventStream, data);
+    let Some((cut, rest)) = data.split_first() else { return };
+    let (headers, payload) = rest.split_at(rest.len().min(usize::from(*cut)));
+    let mut message = vec![*cut];
+    let total = (16 + headers.len() + payload.len()) as u32;
+    message.extend_from_slice(&total.to_be_bytes());
+    message.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    message.extend_from_slice(&crc32fast::hash(&message[1..]).to_be_bytes());
+    message.extend_from_slice(headers);
+    message.extend_from_slice(payload);
+    message.extend_from_slice(&crc32fast::hash(&message[1..]).to_be_bytes());
+    framing(Framing::EventStream, &message);
+    let name = std::str::from_utf8(headers).unwrap_or("chunk");
+    for name in [name, "chunk"] {
+        if let Some(valid) = portcullis::wire::eventstream::encode(&[(":event-type", name)], payload) {
+            framing(Framing::EventStream, &[&[*cut][..], &valid].concat());
+        }
+    }
+}
+
+fn cut<'c>(
+    framing: Framing,
+    chunks: impl IntoIterator<Item = &'c [u8]>,
+) -> (Vec<Frame>, Result<(), FrameError>) {
+    let (mut framer, mut frames) = (Framer::with_max(framing, 512), Vec::new());
+    let pushed = chunks.into_iter().try_for_each(|chunk| framer.push(chunk, &mut frames));
+    let end = pushed.and_then(|()| framer.finish(&mut frames));
+    (frames, end)
+}
+
+fn raw(frames: &[Frame]) -> Vec<u8> {
+    frames.iter().flat_map(Frame::raw).copied().collect()
+}
+
+fn with_doc(frames: &[Frame]) -> Vec<&Frame> {
+    frames.iter().filter(|frame| frame.doc_bytes().is_some()).collect()
+}
+
+/// A byte replaced by itself changes nothing; by another, nothing else.
+fn edits_stay_in_the_frame(framing: Framing, frame: &Frame, first: bool) {
+    let Some(doc) = frame.doc_bytes() else { return };
+    let is_break = |at: &usize| matches!(doc[*at], b'\n' | b'\r' | b' ');
+    let Some(at) = (0..doc.len()).rev().find(|at| !is_break(at)) else { return };
+    let edit = |with: u8| frame.apply(&mut [Edit { range: at..at + 1, with: vec![with] }]);
+    assert_eq!(edit(doc[at]).as_deref(), Ok(frame.raw()));
+    if matches!(framing, Framing::Sse | Framing::Ndjson) && frame.is_terminated() {
+        let mut wanted = doc.to_vec();
+        wanted[at] = b'x';
+        // A byte order mark means something in the first frame only.
+        let before = if first { &b""[..] } else { b"\n" };
+        let stream = [before, &edit(b'x').expect("fits")].concat();
+        let (frames, end) = cut(framing, [&stream[..]]);
+        let docs: Vec<_> = frames.iter().filter_map(Frame::doc_bytes).collect();
+        assert!(end.is_err() || docs == [&wanted[..]]);
+    }
+}
+
+/// A fixture of `tests/fixtures/wire`: `METHOD path [status content-type]`, a
+/// blank line, the body.
+fn dialect(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some((head, body)) = text.split_once("\n\n") else { return };
+    let words: Vec<&str> = head.splitn(4, ' ').collect();
+    let [method, path, answer @ ..] = words.as_slice() else { return };
+    let Some((dialect, op)) = recognise(method, path) else { return };
+    let Some(content_type) = answer.get(1) else {
+        if let Ok(doc) = Doc::parse(body.as_bytes())
+            && let Ok(request) = dialect.request(op, path, &doc)
+        {
+            nothing_forgotten(&doc, request.spans, &[], request.skipped);
+        }
+        return;
+    };
+    let (mut framer, mut frames) = (Framer::new(dialect.framing(op, content_type)), Vec::new());
+    let _ = framer.push(body.as_bytes(), &mut frames).and_then(|()| framer.finish(&mut frames));
+    for frame in &frames {
+        let Some(doc) = frame.doc_bytes().and_then(|bytes| Doc::parse(bytes).ok()) else { continue };
+        if framer.framing() == Framing::Whole {
+            if let Ok(response) = dialect.response(op, &doc) {
+                nothing_forgotten(&doc, response.spans, &response.echoes, response.skipped);
+            }
+        } else if let Ok(event) = dialect.event(op, frame.name(), &doc) {
+            let spans = event.spans.into_iter().chain(event.pieces.into_iter().map(|piece| piece.span));
+            nothing_forgotten(&doc, spans.collect(), &event.echoes, event.skipped);
+        }
+    }
+}
+
+/// Every string is a span, in an echo, or counted; and every span can be edited.
+fn nothing_forgotten(doc: &Doc<'_>, mut spans: Vec<Span>, echoes: &[Range<usize>], skipped: Skips) {
+    spans.sort_by_key(|span| span.range.start);
+    let within =
+        |outer: &Range<usize>, inner: &Range<usize>| outer.start <= inner.start && inner.end <= outer.end;
+    let covered = |range: &Range<usize>| {
+        spans.binary_search_by_key(&range.start, |span| span.range.start).is_ok()
+            || echoes.iter().any(|echo| within(echo, range))
+    };
+    let strings = doc.ids().filter(|id| !doc.raw_str(*id).is_empty());
+    let uncovered = strings.filter(|id| !covered(&doc.inner_range(*id))).count();
+    let counted = skipped.tokens + skipped.media + skipped.opaque + skipped.echoes + skipped.remote;
+    assert!(uncovered <= counted as usize, "{uncovered} strings forgotten, {counted} counted");
+    let mut edits: Vec<Edit> = spans
+        .iter()
+        .map(|span| {
+            let with = if span.encoding == Encoding::JsonNumber { "\"X\"" } else { "X" };
+            Edit { range: span.range.clone(), with: with.into() }
+        })
+        .collect();
+    let edited = edit::apply(doc.bytes(), &mut edits).expect("spans do not overlap");
+    if let Err(error) = Doc::parse(&edited) {
+        // Two keys that were text are now the same.
+        assert_eq!(error.kind, JsonErrorKind::DuplicateKey);
+    }
+}
+
+/// Whatever a rule or a path puts into a refusal, it is one well-formed reply.
+fn refusal(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (message, code) = text.split_once('\n').unwrap_or((text, "rule"));
+    let refusal = Refusal {
+        reason: Reason::Forbidden,
+        message: message.to_owned(),
+        code: code.to_owned(),
+        retry_after: Some(text.len() as u64),
+        rpc_ids: Vec::new(),
+    };
+    for dialect in ids().filter_map(by_id) {
+        assert!(Doc::parse(&dialect.refusal(&refusal).body).is_ok(), "{}", dialect.id());
+        for framing in [Framing::Sse, Framing::Ndjson] {
+            let event = dialect.refusal_event(framing, &refusal);
+            let (mut framer, mut frames) = (Framer::new(framing), Vec::new());
+            let end = framer.push(&event, &mut frames).and_then(|()| framer.finish(&mut frames));
+            assert_eq!(end, Ok(()), "{}", dialect.id());
+            for doc in frames.iter().filter_map(Frame::doc_bytes).filter(|doc| !dialect.is_end_mark(doc)) {
+                assert!(Doc::parse(doc).is_ok(), "{} {framing:?}", dialect.id());
+            }
+        }
+    }
+}
