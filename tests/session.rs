@@ -294,7 +294,11 @@ fn bad_configurations_name_the_place() {
         (json!({ "policies": [{ "name": "a" }, { "name": "b" }] }), "policies[1]"),
         (
             json!({ "policies": [{ "name": "a", "scan": { "request": { "pii": "mask" } } }] }),
-            "policies[0].scan.request.pii",
+            "policies[0].scan.request.pii: unknown variant `mask`, expected one of `allow`",
+        ),
+        (
+            json!({ "policies": [{ "name": "a", "scan": { "request": { "pii": 3 } } }] }),
+            "policies[0].scan.request.pii: invalid type: integer `3`, expected an action",
         ),
         (json!({ "rules": { "disable": ["no.such"] } }), "rules.disable[0]"),
         (json!({ "rules": { "packs": ["no-such"] } }), "rules.packs[0]"),

@@ -1,8 +1,11 @@
 //! The configuration as an operator writes it. `envoy/README.md` explains it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::policy::Action;
 use crate::rules;
@@ -233,12 +236,37 @@ pub struct Actions {
 }
 
 /// `"block"`, or `{ "action": "block", "monitor": true }`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
 pub enum ActionSetting {
     Plain(Action),
     Full(FullAction),
+}
+
+/// By hand, because serde reports an untagged enum at its parent, and without
+/// the actions that exist.
+impl<'de> Deserialize<'de> for ActionSetting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ActionVisitor)
+    }
+}
+
+struct ActionVisitor;
+
+impl<'de> Visitor<'de> for ActionVisitor {
+    type Value = ActionSetting;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an action, or an object with an action and monitor")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<ActionSetting, E> {
+        Action::deserialize(name.into_deserializer()).map(ActionSetting::Plain)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ActionSetting, A::Error> {
+        FullAction::deserialize(MapAccessDeserializer::new(map)).map(ActionSetting::Full)
+    }
 }
 
 /// See [`ActionSetting`].
