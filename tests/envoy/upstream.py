@@ -190,6 +190,7 @@ class Upstream:
 
     def stop(self) -> None:
         self._call(self._close())
+        self._call(self._drain())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
@@ -214,6 +215,13 @@ class Upstream:
             self._server = None
         for writer in list(self._writers):
             writer.close()
+
+    async def _drain(self) -> None:
+        """Let closed connections end, so that the loop leaves no task behind."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
