@@ -33,6 +33,10 @@ impl Config {
         digest.truncate(16);
         let (sources, claims) = identity(&document.identity)?;
         let (rules, monitored, engine) = rules(document.rules)?;
+        let prices =
+            quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
+        let policies = policies(&document.policies)?;
+        priced(&document.policies, &policies, &prices)?;
         let key = document.audit.key.as_deref();
         Ok(Config {
             digest,
@@ -44,9 +48,8 @@ impl Config {
             max_request_bytes: body_cap("traffic.max_request_bytes", document.traffic.max_request_bytes)?,
             max_response_bytes: body_cap("traffic.max_response_bytes", document.traffic.max_response_bytes)?,
             aliases: document.models.aliases,
-            prices: quota::price::Table::new(&document.models.prices)
-                .map_err(|e| error("models.prices", e))?,
-            policies: policies(&document.policies)?,
+            prices,
+            policies,
             engine,
             rules,
             monitored,
@@ -226,6 +229,33 @@ fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigE
         quotas,
         scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
     })
+}
+
+/// A policy that limits cost needs prices: without one a call would be free.
+fn priced(
+    written: &[written::Policy],
+    policies: &[Policy],
+    prices: &quota::price::Table,
+) -> Result<(), ConfigError> {
+    for (i, (written, policy)) in written.iter().zip(policies).enumerate() {
+        if !policy.limits_cost() {
+            continue;
+        }
+        if prices.is_empty() {
+            return Err(error(
+                format!("policies[{i}]"),
+                "limits cost, but models.prices is empty: every call would be free",
+            ));
+        }
+        let named = |model: &&String| !model.contains(['*', '?']) && !prices.knows(model);
+        if let Some((j, model)) = written.models.allow.iter().enumerate().find(|(_, m)| named(m)) {
+            return Err(error(
+                format!("policies[{i}].models.allow[{j}]"),
+                format!("\"{model}\" has no price in models.prices, and this policy limits cost"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn globs(written: &[String], at: &str) -> Result<Vec<Glob>, ConfigError> {

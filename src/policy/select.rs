@@ -36,6 +36,19 @@ pub struct Limits {
 }
 
 impl Policy {
+    /// Cost is limited: a model without a price cannot be admitted.
+    pub fn limits_cost(&self) -> bool {
+        let quota = |q: &quota::Quota| q.unit == quota::Unit::CostUsd && q.limit.enforced;
+        self.limits.max_cost_usd.is_some() || self.quotas.iter().any(quota)
+    }
+
+    /// The group that counters per group belong to: the first one that this
+    /// policy is for, else the first one.
+    pub fn group_of<'w>(&self, who: &'w Identity) -> &'w str {
+        let named = who.groups.iter().find(|g| self.groups.contains(g));
+        named.or(who.groups.first()).map(String::as_str).unwrap_or_default()
+    }
+
     /// Whether this policy is for that identity.
     pub fn is_for(&self, who: &Identity) -> bool {
         let group = self.groups.is_empty() || self.groups.iter().any(|g| who.groups.contains(g));

@@ -93,6 +93,11 @@ impl Table {
         self.exact.is_empty() && self.patterns.is_empty()
     }
 
+    /// Whether the model has a price.
+    pub fn knows(&self, model: &str) -> bool {
+        self.price(model).is_some()
+    }
+
     fn price(&self, model: &str) -> Option<&Price> {
         let model = model.to_ascii_lowercase();
         let by_pattern =

@@ -214,6 +214,14 @@ impl Scope<'_> {
 }
 
 impl Quota {
+    /// The lease of a quota on calls in flight, in milliseconds.
+    pub fn lease_ms(&self) -> Option<u64> {
+        match self.meter {
+            Meter::Lease { ms } => Some(ms),
+            _ => None,
+        }
+    }
+
     /// Which counter of a scope: the keyed hash of the scope and the digest of
     /// the quota, folded. Both are as good as random, so no two pairs meet.
     pub(super) fn counter(&self, scope: &CounterId) -> CounterId {

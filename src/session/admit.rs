@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) output_cap: Option<u64>,
     /// Answers asked for.
     pub(super) choices: u32,
+    /// Similarity hash of the newest message; 0 if it has no words.
+    pub(super) fingerprint: u64,
 }
 
 /// Output tokens to reserve where neither client nor policy sets a cap.
@@ -65,6 +67,15 @@ impl Session {
             // A list of models or the like: no tokens, nothing to reserve.
             return self.go(plan);
         }
+        if self.lacks_price(&model)
+            && self.deny(
+                Reason::Forbidden,
+                "price.missing",
+                "the model asked for has no price, and this identity's cost is limited".to_owned(),
+            )
+        {
+            return Flow::Hold;
+        }
         if let Some(most) = limits.max_cost_usd {
             let cost = ask.cost_nano as f64 / 1e9;
             if cost > most
@@ -87,12 +98,13 @@ impl Session {
         };
         let scope = Scope {
             subject: &who.subject,
-            group: who.groups.first().map(String::as_str).unwrap_or_default(),
+            group: policy.group_of(&who),
             policy: &policy.name,
             model: &model,
         };
-        self.money = Money::reserve(&policy.quotas, &scope, &ask, &config.quota_hasher);
+        self.money = Money::reserve(&policy.quotas, &scope, &ask, &config.quota_hasher, plan.fingerprint);
         self.money.expect(plan.input_tokens);
+        self.money.cover(output, now_ms, policy.quotas.iter().filter_map(quota::Quota::lease_ms).min());
         self.phase = Phase::Reserving(Box::new(plan));
         self.advance(now_ms)
     }
@@ -106,6 +118,10 @@ impl Session {
                 self.settled();
                 Flow::Continue
             }
+            Phase::Sent => {
+                self.money.extended();
+                self.flow_after
+            }
             _ => Flow::Hold,
         }
     }
@@ -118,13 +134,14 @@ impl Session {
         match self.money.admitted() {
             Ok(()) => self.go(*plan),
             Err(denied) => {
-                let refusal = self.over_quota(&denied, now_ms);
+                let refusal = self.over_quota(&denied);
+                self.rate_headers = self.rate_headers_denied(&denied, now_ms);
                 if self.deny_with(refusal) { Flow::Hold } else { self.go(*plan) }
             }
         }
     }
 
-    fn over_quota(&self, denied: &quota::Denied, _now_ms: u64) -> Refusal {
+    pub(super) fn over_quota(&self, denied: &quota::Denied) -> Refusal {
         let quota = self.policy().and_then(|p| p.quotas.get(denied.quota));
         let name = quota.map(|q| q.name.clone()).unwrap_or_default();
         let (reason, message) = match denied.cause {

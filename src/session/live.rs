@@ -19,7 +19,9 @@ use crate::limits::{MAX_HELD_BYTES, MAX_STREAM_CHANNELS};
 use crate::text::{Encoding, Span, SpanKind, escape};
 use crate::wire::edit::Edit;
 use crate::wire::json::Doc;
-use crate::wire::{Channel, Dialect, Framing, Operation, Piece, Skips, StreamEvent, ToolCall, Usage};
+use crate::wire::{
+    Channel, Dialect, Framing, Operation, Piece, Refusal, Skips, StreamEvent, ToolCall, Usage,
+};
 use crate::wire::{Frame, Framer};
 
 /// A live stream of one response.
@@ -58,6 +60,8 @@ pub(super) struct Seen {
 pub(super) enum Cut {
     /// A rule blocks it.
     Blocked(String),
+    /// The budget is used up.
+    Spent(Refusal),
     /// It cannot be read: what and where, without content.
     Unreadable(&'static str),
 }

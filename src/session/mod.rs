@@ -7,6 +7,7 @@
 //! same machine runs in Envoy, in the command line tool and in tests.
 
 mod admit;
+mod extend;
 mod facts;
 mod inspect;
 mod live;
@@ -191,6 +192,10 @@ pub struct Session {
     mode: ResponseMode,
     live: Option<live::Live>,
     money: settle::Money,
+    /// Where the quotas stand, for the client.
+    rate_headers: Vec<(&'static str, String)>,
+    /// What the event said that an update of cells has come after.
+    flow_after: Flow,
     tally: tally::Tally,
     coverage: Coverage,
     record: Record,
@@ -239,6 +244,8 @@ impl Session {
             mode: ResponseMode::Pass,
             live: None,
             money: settle::Money::default(),
+            rate_headers: Vec::new(),
+            flow_after: Flow::Continue,
             tally: tally::Tally::default(),
             coverage: Coverage::default(),
             record,
@@ -256,10 +263,16 @@ impl Session {
             Event::RequestData { size } => self.request_data(size),
             Event::RequestEnd { body } => self.request_end(body, now_ms, scratch),
             Event::Updated(outcome) => self.updated(outcome, now_ms),
-            Event::ResponseHeaders { headers, end } => self.response_headers(headers, end),
-            Event::ResponseData { size } => self.response_data(size),
+            Event::ResponseHeaders { headers, end } => self.response_headers(headers, end, now_ms),
+            Event::ResponseData { size } => {
+                let flow = self.response_data(size);
+                self.keep_up(flow, now_ms)
+            }
             Event::ResponseEnd { body } => self.response_end(body, scratch),
-            Event::ResponseChunk { bytes, end } => self.response_chunk(bytes, end, scratch),
+            Event::ResponseChunk { bytes, end } => {
+                let flow = self.response_chunk(bytes, end, scratch);
+                self.keep_up(flow, now_ms)
+            }
             Event::Done { status, added_us } => self.done(status, added_us, now_ms),
         };
         Step { commands: std::mem::take(&mut self.out), update: self.money.next_update(), flow }
@@ -324,6 +337,7 @@ impl Session {
         let details =
             format!("portcullis_{}", refusal.code.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let mut reply = reply;
+        reply.headers.append(&mut self.rate_headers);
         reply.headers.push(("x-portcullis-verdict", "deny".to_owned()));
         reply.headers.push(("x-portcullis-rule", refusal.code));
         self.out.push(Command::Reply { reply, details });

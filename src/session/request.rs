@@ -344,6 +344,7 @@ impl Session {
             input_tokens,
             output_cap,
             choices: request.choices.max(1),
+            fingerprint: self.fingerprint(request, doc.bytes()),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::wire::json::Doc;
 use crate::wire::{Claims, Dialect, Framer, Framing, Operation, Reason, Refusal, Response};
 
 impl Session {
-    pub(super) fn response_headers(&mut self, headers: &Headers, end: bool) -> Flow {
+    pub(super) fn response_headers(&mut self, headers: &Headers, end: bool, now_ms: u64) -> Flow {
         if !matches!(self.phase, Phase::Sent) {
             return Flow::Continue;
         }
@@ -21,6 +21,7 @@ impl Session {
             .and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok());
         self.record.upstream_status = status;
         self.out.push(Command::SetResponseHeader("x-portcullis-verdict", self.verdict_word().to_owned()));
+        self.show_rates(now_ms);
         if end {
             self.record.outcome = Outcome::Complete;
             return Flow::Continue;
@@ -250,6 +251,10 @@ impl Session {
             Err(cut) => self.cut(live, cut, &mut out),
             Ok(()) if forbidden => self.cut(live, Cut::Blocked("policy.tool_called".to_owned()), &mut out),
             Ok(()) if end => self.close_live(live),
+            Ok(()) if self.is_spent(&live.seen) => {
+                let quota = self.spent_quota();
+                self.cut(live, quota, &mut out);
+            }
             Ok(()) => self.live = Some(live),
         }
         if out != bytes {
@@ -276,6 +281,7 @@ impl Session {
             Cut::Blocked(rule) => {
                 (Reason::Forbidden, rule.clone(), format!("the answer was cut by rule {rule}"))
             }
+            Cut::Spent(refusal) => (refusal.reason, refusal.code, refusal.message),
             Cut::Unreadable(what) => {
                 self.gap(CoverageState::Partial, what);
                 (

@@ -3,38 +3,48 @@
 use super::{Command, Flow, Metric, Phase, Session};
 use crate::audit::{CoverageState, Decision, Outcome, QuotaLine, UsageLine};
 use crate::quota::{
-    self, Amounts, Denied, Hasher, Quota, Reservation, Reserved, Scope, Sequence, Settlement, Standing,
+    self, Amounts, Denied, Extension, Hasher, Quota, Reservation, Reserved, Scope, Sequence, Settlement,
+    Standing,
 };
-use crate::wire::Usage;
+use crate::wire::{Operation, Usage};
 
 /// The budget of one exchange.
 #[derive(Debug, Default)]
 pub(super) struct Money {
-    state: State,
+    pub(super) state: State,
     /// An update is out, its outcome awaited.
     asked: bool,
     /// Input tokens estimated at admission.
     expected_input: u64,
     usage: Option<Usage>,
     text_bytes: u64,
-    standings: Vec<Standing>,
+    pub(super) standings: Vec<Standing>,
+    pub(super) cover: super::extend::Cover,
 }
 
 #[derive(Debug, Default)]
-enum State {
+pub(super) enum State {
     #[default]
     Idle,
     Reserving(Reservation),
     Held(Reserved),
+    Extending(Extension),
     Settling(Settlement),
 }
 
 /// UTF-8 bytes of output text per token, for an answer without usage.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 impl Money {
-    pub(super) fn reserve(quotas: &[Quota], scope: &Scope<'_>, ask: &Amounts, hasher: &Hasher) -> Self {
-        Money { state: State::Reserving(Reservation::new(quotas, scope, ask, hasher)), ..Money::default() }
+    pub(super) fn reserve(
+        quotas: &[Quota],
+        scope: &Scope<'_>,
+        ask: &Amounts,
+        hasher: &Hasher,
+        prompt: u64,
+    ) -> Self {
+        let run = Reservation::new(quotas, scope, ask, hasher).with_prompt(prompt);
+        Money { state: State::Reserving(run), ..Money::default() }
     }
 
     pub(super) fn expect(&mut self, input: u64) {
@@ -51,6 +61,7 @@ impl Money {
     pub(super) fn next_update(&mut self) -> Option<(String, quota::Op)> {
         let step = match &mut self.state {
             State::Reserving(run) => run.step(),
+            State::Extending(run) => run.step(),
             State::Settling(run) => run.step(),
             State::Idle | State::Held(_) => None,
         };
@@ -63,6 +74,7 @@ impl Money {
         self.asked = false;
         match &mut self.state {
             State::Reserving(run) => run.feed(outcome),
+            State::Extending(run) => run.feed(outcome),
             State::Settling(run) => run.feed(outcome),
             State::Idle | State::Held(_) => {}
         }
@@ -72,6 +84,7 @@ impl Money {
     pub(super) fn is_waiting(&mut self) -> bool {
         match &mut self.state {
             State::Reserving(run) => run.step().is_some(),
+            State::Extending(run) => run.step().is_some(),
             State::Settling(run) => run.step().is_some(),
             State::Idle | State::Held(_) => false,
         }
@@ -121,8 +134,19 @@ impl Session {
     /// Amounts in all units. A model without a price costs as much as the
     /// dearest one: free is what it must not be.
     pub(super) fn amounts(&self, model: &str, input: u64, cached: u64, output: u64) -> Amounts {
-        let cost_nano = self.config.prices.cost_at_most(model, input, cached, output);
+        let cost_nano = match self.target {
+            // Calls of tools and agents have no price a token.
+            Some((_, Operation::Mcp | Operation::A2a)) => 0,
+            _ => self.config.prices.cost_at_most(model, input, cached, output),
+        };
         Amounts { input, cached, output, cost_nano }
+    }
+
+    /// The model whose price counts: the one that answered, unless only the one
+    /// asked for is on the list (`gpt-4o` is answered by `gpt-4o-2024-08-06`).
+    fn priced_model(&self) -> String {
+        let served = self.record.model_served.as_ref().filter(|m| self.config.prices.knows(m));
+        served.or(self.asked.model.as_ref()).cloned().unwrap_or_default()
     }
 
     pub(super) fn done(&mut self, status: u16, added_us: u64, now_ms: u64) -> Flow {
@@ -140,8 +164,9 @@ impl Session {
         let produced = answered || self.money.usage.is_some() || self.money.text_bytes > 0;
         let used = self.money.used();
         self.phase = Phase::Settling;
+        self.money.extended();
         if let State::Held(reserved) = std::mem::take(&mut self.money.state) {
-            let model = self.record.model_served.clone().unwrap_or_default();
+            let model = self.priced_model();
             let spent = self.amounts(
                 &model,
                 used.input.unwrap_or(0),
@@ -161,10 +186,10 @@ impl Session {
 
     fn price(&mut self) {
         let usage = &self.record.usage;
-        let model = self.record.model_served.as_deref().unwrap_or_default();
+        let model = self.priced_model();
         let (input, cached, output) =
             (usage.input.unwrap_or(0), usage.cached.unwrap_or(0), usage.output.unwrap_or(0));
-        let cost = self.config.prices.cost(model, input, cached, output);
+        let cost = self.config.prices.cost(&model, input, cached, output);
         self.record.cost_usd = cost.map(|nano| nano as f64 / 1e9);
     }
 

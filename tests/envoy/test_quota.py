@@ -7,7 +7,7 @@ import time
 import pytest
 from client import Http1, head
 from plugin import AGENT, plugin
-from upstream import Delay, Reply, chat_reply, chat_stream
+from upstream import Delay, Hold, Reply, chat_reply, chat_stream
 
 
 def quotas(*rules, **more):
@@ -81,3 +81,81 @@ def test_tokens_for_envoys_own_rate_limit(own_envoy, upstream):
     proxy = own_envoy(plugin())
     proxy.chat("hi", headers=[AGENT])
     assert proxy.logged()[0]["tokens"] == "12"
+
+
+BOB = ("x-agent-id", "bob")
+
+
+def test_clients_see_where_they_stand_in_their_dialects_names(own_envoy, upstream):
+    proxy = own_envoy(quotas({"name": "n", "per": "subject", "unit": "requests", "limit": 2, "window": "1h"}))
+    assert proxy.chat("hi", headers=[AGENT]).header("x-ratelimit-remaining-requests") == "1"
+    upstream.reply = chat_stream(["Hello"])
+    answer = proxy.chat("hi", headers=[AGENT], stream=True)
+    assert (answer.status, answer.header("x-ratelimit-remaining-requests")) == (200, "0")
+    answer = proxy.chat("hi", headers=[AGENT])
+    assert (answer.status, answer.header("x-ratelimit-remaining-requests")) == (429, "0")
+    assert 0 < int(answer.header("retry-after")) <= 3600
+    message = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    upstream.reply = Reply.json({"type": "message", "role": "assistant", "content": [], "usage": {"input_tokens": 1, "output_tokens": 1}})
+    answer = proxy.request("POST", "/v1/messages", json.dumps(message).encode(), headers=[BOB])
+    assert (answer.status, answer.header("anthropic-ratelimit-requests-remaining")) == (200, "1")
+    records = proxy.audits(4)
+    assert [(r["subject"], r["deny_reason"]) for r in records] == [("ann", None), ("ann", None), ("ann", "quota.n"), ("bob", None)]
+
+
+def test_cost_is_not_limited_without_a_price(own_envoy, upstream):
+    rule = {"name": "usd", "per": "subject", "unit": "cost_usd", "limit": 0.001, "window": "1d"}
+    proxy = own_envoy(quotas(rule) | {"models": {"prices": {"gpt-4o-mini": {"input": 1, "output": 100}}}})
+    answer = proxy.chat("hi", model="gpt-9", headers=[AGENT])
+    assert (answer.status, answer.json()["error"]["code"]) == (403, "price.missing")
+    upstream.reply = chat_reply(prompt=10, completion=5)
+    assert proxy.chat("hi", headers=[AGENT], max_tokens=8).status == 200
+    record = proxy.audits(2)[1]
+    assert record["quota"][0]["charged"] == 10 * 1000 + 5 * 100_000 and record["cost_usd"] == 0.00051
+    # 0.0005 dollars are left: less than 8 tokens of output may cost.
+    assert proxy.chat("hi", headers=[AGENT], max_tokens=8).status == 429
+    assert proxy.chat("hi", headers=[BOB], max_tokens=8).status == 200
+
+
+def test_an_agent_in_a_loop_is_stopped(own_envoy, upstream):
+    proxy = own_envoy(quotas({"name": "loop", "per": "subject", "unit": "repeats", "limit": 3, "window": "1h"}))
+    text = "The build failed again with exit code {}, please run it once more"
+    statuses = [proxy.chat(text.format(n), headers=[AGENT]).status for n in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    assert proxy.chat("And what about lunch today?", headers=[AGENT]).status == 200
+    assert proxy.chat(text.format(1), headers=[BOB]).status == 200
+    assert proxy.audits(7)[3]["deny_reason"] == "quota.loop"
+
+
+def test_a_stream_over_its_budget_is_cut_with_an_error(own_envoy, upstream):
+    rule = {"name": "day", "per": "subject", "unit": "tokens", "limit": 2500, "window": "1d"}
+    proxy = own_envoy(quotas(rule))
+    upstream.reply = chat_stream(["four" * 10] * 400, tokens=None)
+    # In pieces: what comes in one read is passed on in one.
+    upstream.reply.parts = [part for n, p in enumerate(upstream.reply.parts) for part in ([p, Delay(0.02)] if n % 20 == 0 else [p])]
+    answer = proxy.chat("hi", headers=[AGENT], stream=True)
+    assert answer.status == 200 and answer.complete
+    error = next(e["error"] for e in answer.events() if isinstance(e, dict) and "error" in e)
+    assert (error["code"], error["type"]) == ("quota.day", "rate_limit_error") and answer.events()[-1] == "[DONE]"
+    record = proxy.audits(1)[0]
+    assert (record["decision"], record["deny_reason"]) == ("deny", "quota.day")
+    assert 1500 <= record["quota"][0]["charged"] <= 2500
+    upstream.reply = chat_stream(["four" * 10] * 100, tokens=None)
+    answer = proxy.chat("hi", headers=[BOB], stream=True)
+    assert answer.text() == "four" * 1000 and proxy.audits(2)[1]["decision"] == "allow"
+
+
+def test_calls_in_flight_are_limited_by_subject(own_envoy, upstream):
+    proxy = own_envoy(quotas({"name": "two", "per": "subject", "unit": "concurrent", "limit": 2}), workers=2)
+    hold = Hold()
+    upstream.reply = Reply.stream([b"data: {}\n\n", hold, b"data: [DONE]\n\n"])
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(proxy.chat, "hi", headers=[AGENT], stream=True) for _ in range(2)]
+        upstream.wait(2)
+        assert proxy.chat("hi", headers=[AGENT]).json()["error"]["code"] == "quota.two"
+        other = pool.submit(proxy.chat, "hi", headers=[BOB], stream=True)
+        upstream.wait(3)
+        hold.event.set()
+        assert [call.result().status for call in [*running, other]] == [200, 200, 200]
+    upstream.reply = chat_reply()
+    assert proxy.chat("hi", headers=[AGENT]).status == 200
