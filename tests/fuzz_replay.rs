@@ -6,8 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::string_slice
+    clippy::string_slice,
+    clippy::print_stdout
 )]
 
 #[path = "fuzz/targets.rs"]

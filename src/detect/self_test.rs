@@ -216,7 +216,7 @@ fn unmark(written: &str) -> Option<(String, Vec<Range<usize>>)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
     use super::*;
     use crate::rules::{PACK_NAMES, Strictness, pack_text};
 

@@ -135,8 +135,8 @@ mod tests {
     }
 
     fn by_hand(c: char, table: &[(&str, &str)]) -> Option<char> {
-        let found = table.iter().filter(|(from, _)| from.contains(c));
-        found.last().and_then(|(from, to)| to.chars().nth(from.chars().position(|f| f == c)?))
+        let mut found = table.iter().filter(|(from, _)| from.contains(c));
+        found.next_back().and_then(|(from, to)| to.chars().nth(from.chars().position(|f| f == c)?))
     }
 
     fn lower(c: char) -> String {

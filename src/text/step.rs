@@ -131,7 +131,7 @@ impl Sink for Locator<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::single_range_in_vec_init)]
+#[allow(clippy::single_range_in_vec_init, clippy::type_complexity)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,10 @@ use portcullis::wire::{by_id, ids, recognise};
 use serde_json::Value;
 
 /// Name and body of every target.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// Panics on bytes that break a promise.
+pub(crate) type Target = fn(&[u8]);
+
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("json", json),
     ("escape", escape_text),
     ("sse", |data| framing(Framing::Sse, data)),

@@ -204,6 +204,7 @@ impl Check {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 pub(crate) mod testing {
     //! Tables for the tests of checks.
 

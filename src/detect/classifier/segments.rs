@@ -226,7 +226,7 @@ mod tests {
 
         fn word(&mut self, _end: usize) {
             *self.words += 1;
-            if *self.words % BLOCK_WORDS == 0 {
+            if self.words.is_multiple_of(BLOCK_WORDS) {
                 self.blocks.push((0, 0));
             }
         }

@@ -1,6 +1,7 @@
 //! Tests of the decoders, by tables.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
+#![allow(clippy::single_range_in_vec_init)]
 
 use super::super::step::{Locator, Writer};
 use super::*;
