@@ -36,6 +36,13 @@ pub const MAX_HELD_BYTES: usize = 256 * 1024;
 /// Longest match a streamed rule may have. Bounds the hold-back of a channel.
 pub const MAX_MATCH_BYTES: usize = 8192;
 
+/// Values of one request that placeholders stand for, and their bytes with
+/// those of the placeholders. What finds no room is redacted, and the record
+/// says so.
+pub const MAX_PLACEHOLDERS: usize = 4096;
+/// See [`MAX_PLACEHOLDERS`].
+pub const MAX_PLACEHOLDER_BYTES: usize = 512 * 1024;
+
 /// Findings kept per message in the audit record. Further ones are counted.
 pub const MAX_FINDINGS: usize = 256;
 

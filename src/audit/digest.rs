@@ -47,6 +47,17 @@ impl Hasher {
         full
     }
 
+    /// HMAC over `parts`, each with its length in front, so that no two lists
+    /// are the same bytes. `None` without a key.
+    pub fn mac(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut mac = self.keyed()?;
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Some(mac.finalize().into_bytes().to_vec())
+    }
+
     fn keyed(&self) -> Option<Hmac<Sha256>> {
         Hmac::new_from_slice(self.key.as_deref()?).ok()
     }

@@ -53,6 +53,9 @@ pub struct Record {
     pub mcp: Option<Mcp>,
     /// What the rules found, by rule and place.
     pub findings: Vec<Finding>,
+    /// Values that placeholders stood for.
+    #[serde(skip_serializing_if = "Placeholders::is_unused")]
+    pub placeholders: Placeholders,
     /// `full`, `partial` or `none`: the worse of request and response.
     pub coverage: CoverageState,
     /// Why coverage is not full.
@@ -146,6 +149,21 @@ pub struct Finding {
     pub transforms: Vec<&'static str>,
     /// How often.
     pub count: u32,
+}
+
+/// See [`Record::placeholders`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Placeholders {
+    /// Different values the request was kept free of.
+    pub made: usize,
+    /// Placeholders turned back in the answer.
+    pub restored: u64,
+}
+
+impl Placeholders {
+    fn is_unused(&self) -> bool {
+        *self == Placeholders::default()
+    }
 }
 
 /// How much of the exchange was inspected.

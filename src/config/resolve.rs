@@ -9,7 +9,7 @@ use super::{Config, ConfigError, path};
 use crate::audit::{self, digest::hex};
 use crate::detect::Engine;
 use crate::limits::MAX_BODY_BYTES_CEILING;
-use crate::policy::{Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan, Source};
+use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan, Source};
 use crate::quota;
 use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
 use crate::wire::json::Doc;
@@ -38,6 +38,7 @@ impl Config {
         let policies = policies(&document.policies)?;
         priced(&document.policies, &policies, &prices)?;
         let key = document.audit.key.as_deref();
+        check_placeholders(&document.policies, key)?;
         Ok(Config {
             digest,
             mode: document.mode,
@@ -61,6 +62,38 @@ impl Config {
         })
     }
 }
+
+/// Shortest key of placeholders, in bytes. Whoever has a placeholder can try
+/// keys on values he guesses.
+const MIN_PLACEHOLDER_KEY: usize = 16;
+
+/// Placeholders without a key are hashes that anybody can compute: a provider
+/// would find a mail address by trying a list of them.
+fn check_placeholders(policies: &[written::Policy], key: Option<&str>) -> Result<(), ConfigError> {
+    if key.is_some_and(|key| key.len() >= MIN_PLACEHOLDER_KEY) {
+        return Ok(());
+    }
+    for (i, policy) in policies.iter().enumerate() {
+        let actions = actions(&policy.scan.request);
+        for (category, name) in CATEGORIES {
+            if actions.get(category).action == Action::Tokenize {
+                return Err(error(
+                    format!("policies[{i}].scan.request.{name}"),
+                    format!("tokenize needs audit.key, of at least {MIN_PLACEHOLDER_KEY} bytes"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+const CATEGORIES: [(Category, &str); 5] = [
+    (Category::Injection, "injection"),
+    (Category::Pii, "pii"),
+    (Category::Secrets, "secrets"),
+    (Category::Exfiltration, "exfiltration"),
+    (Category::Code, "code"),
+];
 
 fn error(path: impl Into<String>, what: impl ToString) -> ConfigError {
     ConfigError { path: path.into(), what: what.to_string() }

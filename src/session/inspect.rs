@@ -1,9 +1,11 @@
 //! One text: decode it, scan it, rule on what was found, and say which bytes change.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::tally::Tally;
+use super::vault::Vault;
 use crate::audit::Hasher;
 use crate::config::Config;
 use crate::detect::{self, Input, Match, View};
@@ -30,6 +32,9 @@ pub(super) struct Judge<'c> {
     pub(super) direction: Direction,
     /// Mode and policy let decisions take effect.
     pub(super) enforced: bool,
+    /// Values that placeholders stand for: filled by the request, turned back
+    /// in the answer.
+    pub(super) vault: &'c RefCell<Vault>,
 }
 
 /// What inspection of texts led to.
@@ -72,7 +77,12 @@ pub(super) struct Change {
 impl Judge<'_> {
     /// Texts of this direction may be edited.
     pub(super) fn may_edit(&self) -> bool {
-        self.enforced && self.actions.may_edit()
+        self.enforced && self.actions.may_edit() || self.restores()
+    }
+
+    /// Placeholders of this direction's texts are turned back.
+    fn restores(&self) -> bool {
+        self.direction == Direction::Response && !self.vault.borrow().is_empty()
     }
 
     /// Inspect the text of a span of `body`.
@@ -122,7 +132,7 @@ impl Judge<'_> {
             self.map_back(view, matches, &mut hits);
         });
         verdict.exhausted |= made.exhausted;
-        self.changes(text, &mut hits, kind, tally, verdict)
+        self.changes(text, 0..text.len(), hits, kind, tally, verdict)
     }
 
     fn scan(&self, input: Input<'_>, engine: &mut detect::Scratch, matches: &mut Vec<Match>) -> bool {
@@ -149,19 +159,26 @@ impl Judge<'_> {
         }
     }
 
-    /// Rule on `hits` in `text`: what is to change in it.
+    /// Rule on `hits`, and turn placeholders back, in the part `within` of
+    /// `text`: what is to change in it. Hits lie in that part.
     pub(super) fn changes(
         &self,
         text: &str,
-        hits: &mut [Hit],
+        within: Range<usize>,
+        mut hits: Vec<Hit>,
         kind: SpanKind,
         tally: &mut Tally,
         verdict: &mut Verdict,
     ) -> Vec<Change> {
+        let restored = self.restored(text, within);
+        // A placeholder is no finding: what it stands for goes to its owner.
+        hits.retain(|h| {
+            let after = restored.partition_point(|r| r.range.end <= h.range.start);
+            restored.get(after).is_none_or(|r| h.range.start < r.range.start || r.range.end < h.range.end)
+        });
         hits.sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.rule));
-        let mut changes: Vec<Change> = Vec::new();
-        let mut severity = None;
-        for found in hits.iter() {
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        for found in &hits {
             let Some(rule) = self.config.rules.get(found.rule) else { continue };
             let ruling = self.ruling(found.rule, rule);
             if ruling.action == Action::Allow {
@@ -177,33 +194,92 @@ impl Judge<'_> {
                     verdict.quarantine = verdict.quarantine.take().or_else(|| Some(rule.id.clone()))
                 }
                 Action::Redact | Action::Hash | Action::Tokenize => {
-                    let value = text.get(found.range.clone()).unwrap_or_default();
-                    let with = replacement(rule, ruling.action, value, &self.config.hasher);
-                    let range = found.range.clone();
+                    let (range, action) = (found.range.clone(), ruling.action);
                     // One label for matches that overlap: that of the graver rule, else of the first.
-                    match changes.last_mut().filter(|last| range.start < last.range.end) {
+                    match drafts.last_mut().filter(|last| range.start < last.range.end) {
                         Some(last) => {
                             last.range.end = last.range.end.max(range.end);
-                            if Some(rule.severity) > severity {
-                                last.with = with;
-                                severity = Some(rule.severity);
+                            if rule.severity > last.rule.severity {
+                                (last.rule, last.action) = (rule, action);
                             }
                         }
-                        None => {
-                            severity = Some(rule.severity);
-                            changes.push(Change { range, with });
-                        }
+                        None => drafts.push(Draft { range, rule, action }),
                     }
                 }
                 Action::Allow | Action::Flag => {}
             }
         }
+        let changes = drafts.into_iter().map(|draft| {
+            let value = text.get(draft.range.clone()).unwrap_or_default();
+            Change { with: self.replacement(draft.rule, draft.action, value), range: draft.range }
+        });
+        self.with_restored(changes.collect(), restored)
+    }
+
+    /// Changes that turn placeholders in the part `within` of `text` back.
+    fn restored(&self, text: &str, within: Range<usize>) -> Vec<Change> {
+        if !self.restores() {
+            return Vec::new();
+        }
+        let vault = self.vault.borrow();
+        let found = vault.find(text.get(within.clone()).unwrap_or_default()).into_iter();
+        found
+            .map(|(r, value)| Change {
+                range: within.start + r.start..within.start + r.end,
+                with: value.to_owned(),
+            })
+            .collect()
+    }
+
+    /// The last place up to `now` that lies in no placeholder, whole or begun
+    /// at the end of `text`, and in no match: text before it is settled.
+    pub(super) fn before_placeholder(&self, text: &str, from: usize, now: usize, found: &[Match]) -> usize {
+        if !self.restores() {
+            return now;
+        }
+        let vault = self.vault.borrow();
+        let fresh = text.get(from..).unwrap_or_default();
+        let mut whole: Vec<_> =
+            vault.find(fresh).into_iter().map(|(r, _)| from + r.start..from + r.end).collect();
+        whole.extend(found.iter().map(|m| m.range.clone()));
+        // Latest first: giving way to one may lead into another before it.
+        whole.sort_by_key(|r| std::cmp::Reverse(r.start));
+        let begun = vault.open_at_end(fresh).map_or(now, |at| now.min(from + at));
+        whole.iter().fold(begun, |now, r| if r.start < now && now < r.end { r.start } else { now })
+    }
+
+    /// Both lists in order. What a rule replaces goes before what it reaches
+    /// into: a placeholder in an address that leaks data stays one.
+    fn with_restored(&self, mut changes: Vec<Change>, mut restored: Vec<Change>) -> Vec<Change> {
+        if restored.is_empty() {
+            return changes;
+        }
+        restored.retain(|r| {
+            let after = changes.partition_point(|c| c.range.end <= r.range.start);
+            changes.get(after).is_none_or(|c| r.range.end <= c.range.start)
+        });
+        self.vault.borrow_mut().note_restored(restored.len());
+        changes.append(&mut restored);
+        changes.sort_by_key(|c| c.range.start);
         changes
     }
 
     /// A whole text as the engine takes it.
     pub(super) fn input<'t>(&self, text: &'t str, kind: SpanKind) -> Input<'t> {
         Input { text, view: View::Raw, kind, direction: self.direction, at_end: true, skip_before: 0 }
+    }
+
+    /// What stands in the place of `value`. Only what goes to the model can
+    /// come back: in an answer `tokenize` is `redact`.
+    fn replacement(&self, rule: &LoadedRule, action: Action, value: &str) -> String {
+        let kept = match (action, self.direction) {
+            (Action::Hash, _) => return hashed(rule, value, &self.config.hasher),
+            (Action::Tokenize, Direction::Request) => {
+                self.vault.borrow_mut().keep(&self.config.hasher, &rule.replace, value)
+            }
+            _ => None,
+        };
+        kept.unwrap_or_else(|| rule.replace.clone())
     }
 
     fn ruling(&self, index: RuleIndex, rule: &LoadedRule) -> Ruling {
@@ -215,13 +291,17 @@ impl Judge<'_> {
     }
 }
 
-fn replacement(rule: &LoadedRule, action: Action, value: &str, hasher: &Hasher) -> String {
-    match action {
-        Action::Hash => match rule.replace.strip_suffix(']') {
-            Some(open) => format!("{open}:{}]", hasher.short(value)),
-            None => format!("{}:{}", rule.replace, hasher.short(value)),
-        },
-        _ => rule.replace.clone(),
+/// A change before its replacement is known: matches may still join it.
+struct Draft<'r> {
+    range: Range<usize>,
+    rule: &'r LoadedRule,
+    action: Action,
+}
+
+fn hashed(rule: &LoadedRule, value: &str, hasher: &Hasher) -> String {
+    match rule.replace.strip_suffix(']') {
+        Some(open) => format!("{open}:{}]", hasher.short(value)),
+        None => format!("{}:{}", rule.replace, hasher.short(value)),
     }
 }
 

@@ -479,9 +479,13 @@ fn scan_view(
     let input = Input { at_end: end, skip_before: settled, ..judge.input(view, kind) };
     let outcome = judge.config.engine.scan(&input, &mut scratch.engine, &mut scratch.matches);
     verdict.exhausted |= outcome.budget_exhausted;
-    let now = outcome.settled.max(settled);
+    let mut now = outcome.settled;
+    if !end {
+        now = judge.before_placeholder(view, settled, now, &scratch.matches);
+    }
+    let now = now.max(settled);
     scratch.matches.retain(|m| m.range.start >= settled && m.range.end <= now);
-    let mut hits: Vec<_> = scratch.matches.drain(..).map(Hit::raw).collect();
-    let changes = judge.changes(view, &mut hits, kind, tally, verdict);
+    let hits = scratch.matches.drain(..).map(Hit::raw).collect();
+    let changes = judge.changes(view, settled..now, hits, kind, tally, verdict);
     (now, changes)
 }

@@ -15,7 +15,9 @@ mod request;
 mod response;
 mod settle;
 mod tally;
+mod vault;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 pub use facts::Facts;
@@ -197,6 +199,7 @@ pub struct Session {
     /// What the event said that an update of cells has come after.
     flow_after: Flow,
     tally: tally::Tally,
+    vault: Rc<RefCell<vault::Vault>>,
     coverage: Coverage,
     record: Record,
     out: Vec<Command>,
@@ -247,6 +250,7 @@ impl Session {
             rate_headers: Vec::new(),
             flow_after: Flow::Continue,
             tally: tally::Tally::default(),
+            vault: Rc::default(),
             coverage: Coverage::default(),
             record,
             out: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::admit::Plan;
 use super::inspect::{Direction, Judge, Scratch, Verdict};
+use super::vault::Vault;
 use super::{Command, Flow, Headers, Phase, Session, facts::Facts};
 use crate::audit::{CalledTool, CoverageState, Mcp};
 use crate::config::{CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM, written::Unrecognised};
@@ -296,11 +297,14 @@ impl Session {
 
     fn inspect_request(&mut self, body: &[u8], request: &Request, scratch: &mut Scratch) -> Verdict {
         let config = self.config.clone();
+        let vault = self.vault.clone();
+        vault.replace(Vault::of(&self.record.subject));
         let judge = Judge {
             config: &config,
             actions: self.policy().map(|p| p.scan.request).unwrap_or_default(),
             direction: Direction::Request,
             enforced: self.enforces(),
+            vault: &vault,
         };
         let mut verdict = Verdict::default();
         for span in &request.spans {
@@ -309,6 +313,11 @@ impl Session {
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");
             verdict.block.get_or_insert_with(|| "engine.budget".to_owned());
+        }
+        let vault = vault.borrow();
+        self.record.placeholders.made = vault.len();
+        if vault.overflowed() {
+            self.gap(CoverageState::Partial, "request.placeholders");
         }
         verdict
     }

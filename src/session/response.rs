@@ -1,9 +1,13 @@
 //! The response half: whole bodies held, streams rewritten live.
 
+use std::cell::RefCell;
+
 use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::live::{Cut, Live};
+use super::vault::Vault;
 use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session};
 use crate::audit::{CalledTool, CoverageState, Decision, Outcome};
+use crate::config::Config;
 use crate::text::{Encoding, Span, SpanKind};
 use crate::wire::edit::{Edit, apply};
 use crate::wire::json::Doc;
@@ -199,8 +203,8 @@ impl Session {
     }
 
     fn inspect_response(&mut self, body: &[u8], read: &Response, scratch: &mut Scratch) -> Verdict {
-        let config = self.config.clone();
-        let judge = self.response_judge(&config);
+        let (config, vault) = (self.config.clone(), self.vault.clone());
+        let judge = self.response_judge(&config, &vault);
         let mut verdict = Verdict::default();
         for span in &read.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);
@@ -212,12 +216,13 @@ impl Session {
         verdict
     }
 
-    fn response_judge<'c>(&self, config: &'c crate::config::Config) -> Judge<'c> {
+    fn response_judge<'c>(&self, config: &'c Config, vault: &'c RefCell<Vault>) -> Judge<'c> {
         Judge {
             config,
             actions: self.policy().map(|p| p.scan.response).unwrap_or_default(),
             direction: Direction::Response,
             enforced: self.enforces(),
+            vault,
         }
     }
 
@@ -240,8 +245,8 @@ impl Session {
             }
             return Flow::Continue;
         };
-        let config = self.config.clone();
-        let judge = self.response_judge(&config);
+        let (config, vault) = (self.config.clone(), self.vault.clone());
+        let judge = self.response_judge(&config, &vault);
         let mut out = Vec::with_capacity(bytes.len() + 256);
         let result = live.push(bytes, end, &judge, scratch, &mut self.tally, &mut out);
         self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);

@@ -217,6 +217,7 @@ impl Session {
             // Refused before anything was sent: nothing went by uninspected.
             self.record.outcome = Outcome::Refused;
         }
+        self.record.placeholders.restored = self.vault.borrow().restored();
         self.record.findings = std::mem::take(&mut self.tally).into_findings();
         let (state, reasons) = self.coverage.parts();
         self.record.coverage = state;
