@@ -140,9 +140,11 @@ impl HttpContext for Stream {
                 self.size = body.len();
                 self.run(Event::ResponseEnd { body: &body }, started)
             }
-            // Nothing can be added behind the last chunk: text that is still
-            // withheld is lost rather than sent uninspected.
-            ResponseMode::Live => self.run(Event::ResponseChunk { bytes: &[], end: true }, started),
+            // Empty, if the last chunk is held at all.
+            ResponseMode::Live => {
+                self.size = 0;
+                self.run(Event::ResponseTrailers, started)
+            }
         }
     }
 

@@ -80,6 +80,9 @@ pub enum Event<'a> {
         /// No more follow.
         end: bool,
     },
+    /// A live response ends in trailers: no chunk follows, and what was the
+    /// last one has gone, unless it was held.
+    ResponseTrailers,
     /// The exchange is over, one way or another.
     Done {
         /// Status the client got, 0 if none.
@@ -193,6 +196,8 @@ pub struct Session {
     asked: request::Asked,
     mode: ResponseMode,
     live: Option<live::Live>,
+    /// The last chunk of a live response is held, empty.
+    open_chunk: bool,
     money: settle::Money,
     /// Where the quotas stand, for the client.
     rate_headers: Vec<(&'static str, String)>,
@@ -246,6 +251,7 @@ impl Session {
             asked: request::Asked::default(),
             mode: ResponseMode::Pass,
             live: None,
+            open_chunk: false,
             money: settle::Money::default(),
             rate_headers: Vec::new(),
             flow_after: Flow::Continue,
@@ -277,6 +283,7 @@ impl Session {
                 let flow = self.response_chunk(bytes, end, scratch);
                 self.keep_up(flow, now_ms)
             }
+            Event::ResponseTrailers => self.response_trailers(scratch),
             Event::Done { status, added_us } => self.done(status, added_us, now_ms),
         };
         Step { commands: std::mem::take(&mut self.out), update: self.money.next_update(), flow }

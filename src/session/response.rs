@@ -262,10 +262,37 @@ impl Session {
             }
             Ok(()) => self.live = Some(live),
         }
+        // A chunk that leaves nothing to send is kept open: should trailers end
+        // the stream, it is the only place where withheld text can still go.
+        let waits = self.live.is_some() && out.is_empty() && (self.open_chunk || !bytes.is_empty());
         if out != bytes {
             self.out.push(Command::ReplaceResponseBody(out));
         }
-        Flow::Continue
+        self.open_chunk = waits;
+        if waits { Flow::Hold } else { Flow::Continue }
+    }
+
+    /// The end of a live stream behind its last chunk. Envoy lets nothing be
+    /// added to a chunk that has gone: where text is still withheld then, the
+    /// client gets a reset instead of an end that looks whole.
+    pub(super) fn response_trailers(&mut self, scratch: &mut Scratch) -> Flow {
+        let open = std::mem::take(&mut self.open_chunk);
+        if self.live.is_none() {
+            return Flow::Continue;
+        }
+        self.response_chunk(&[], true, scratch);
+        let lost = |c: &Command| matches!(c, Command::ReplaceResponseBody(left) if !left.is_empty());
+        if open || !self.out.iter().any(lost) {
+            return Flow::Continue;
+        }
+        self.out.retain(|c| !lost(c));
+        self.gap(CoverageState::Partial, "stream.trailers");
+        if self.record.deny_reason.is_some() {
+            // Cut at this very place: the reset is the end, the reason stays.
+            let code = self.record.deny_reason.clone().unwrap_or_default();
+            return self.stop(Reason::BadUpstream, &code, "the stream was cut at its end");
+        }
+        self.stop(Reason::BadUpstream, "stream.trailers", "text was still withheld when the stream ended")
     }
 
     fn forbids(&mut self, called: &[String]) -> bool {
