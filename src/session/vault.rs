@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(found, [(a.as_str(), "one"), (b.as_str(), "two"), (a.as_str(), "one")]);
         for cut in 1..a.len() {
             let text = format!("é[x {}", a.get(..cut).unwrap());
-            assert_eq!(vault.open_at_end(&text), Some(6), "{cut}");
+            assert_eq!(vault.open_at_end(&text), Some(5), "{cut}");
         }
         for text in [a.as_str(), "[A ", "[A_z", "[C", "", "[A]", foreign.trim_end_matches(']')] {
             assert_eq!(vault.open_at_end(text), None, "{text}");
