@@ -266,6 +266,7 @@ impl Session {
             self.gap(CoverageState::Partial, "request.remote");
         }
         self.asked.stream = request.stream;
+        self.asked.rpc_ids = request.rpc_ids.clone();
     }
 
     /// Models and tools against the policy. True if refused.
