@@ -106,7 +106,10 @@ fn every_refusal_is_recorded_and_never_echoes() {
 /// A client of JSON-RPC pairs answers with calls by their ids, refusals too.
 #[test]
 fn a_refused_call_is_answered_by_its_id() {
-    let (config, mut worker) = (config(masking()), Worker::default());
+    // Rules about models are not about tools, which are called without one.
+    let mut policy = masking();
+    policy["models"] = json!({ "allow": ["gpt-*"], "deny": ["*-uncensored"] });
+    let (config, mut worker) = (config(policy), Worker::default());
     let call = |text: &str| {
         json!({ "jsonrpc": "2.0", "id": "seven", "method": "tools/call",
             "params": { "name": "t", "arguments": { "text": text } } })

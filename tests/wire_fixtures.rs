@@ -162,35 +162,12 @@ fn edited_fields_are_read_back() {
 fn refusals_have_the_shape_of_the_dialect() {
     let mut out = String::new();
     for id in ids() {
-        let dialect = by_id(id).unwrap();
-        for reason in [
-            Reason::Malformed,
-            Reason::Unauthenticated,
-            Reason::Forbidden,
-            Reason::RateLimited,
-            Reason::Unavailable,
-        ] {
-            let refusal = Refusal {
-                reason,
-                message: "Refused by \"policy\".".into(),
-                code: "pii.card".into(),
-                retry_after: (reason == Reason::RateLimited).then_some(30),
-                rpc_ids: if matches!(id, "mcp" | "a2a") {
-                    vec!["7".into(), r#""b""#.into()]
-                } else {
-                    Vec::new()
-                },
-            };
-            let reply = dialect.refusal(&refusal);
-            Doc::parse(&reply.body).unwrap();
-            writeln!(out, "{id} {reason:?} {} {:?}", reply.status, reply.headers).unwrap();
-            writeln!(out, "  {}", String::from_utf8(reply.body).unwrap()).unwrap();
-            for framing in [Framing::Sse, Framing::Ndjson, Framing::JsonArray, Framing::EventStream] {
-                let event = dialect.refusal_event(framing, &refusal);
-                if reason == Reason::Forbidden && !event.is_empty() {
-                    writeln!(out, "  {framing:?} {}", event.escape_ascii()).unwrap();
-                }
-            }
+        let with_ids = vec!["7".into(), r#""b""#.into()];
+        if matches!(id, "mcp" | "a2a") {
+            refusals_of(id, id, &with_ids, &mut out);
+            refusals_of(id, &format!("{id}_without_ids"), &[], &mut out);
+        } else {
+            refusals_of(id, id, &[], &mut out);
         }
     }
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wire/refusals.snap");
@@ -198,6 +175,35 @@ fn refusals_have_the_shape_of_the_dialect() {
         std::fs::write(file, out).unwrap();
     } else {
         assert_eq!(std::fs::read_to_string(file).unwrap(), out);
+    }
+}
+
+fn refusals_of(id: &str, name: &str, rpc_ids: &[String], out: &mut String) {
+    let dialect = by_id(id).unwrap();
+    for reason in [
+        Reason::Malformed,
+        Reason::Unauthenticated,
+        Reason::Forbidden,
+        Reason::RateLimited,
+        Reason::Unavailable,
+    ] {
+        let refusal = Refusal {
+            reason,
+            message: "Refused by \"policy\".".into(),
+            code: "pii.card".into(),
+            retry_after: (reason == Reason::RateLimited).then_some(30),
+            rpc_ids: rpc_ids.to_vec(),
+        };
+        let reply = dialect.refusal(&refusal);
+        Doc::parse(&reply.body).unwrap();
+        writeln!(out, "{name} {reason:?} {} {:?}", reply.status, reply.headers).unwrap();
+        writeln!(out, "  {}", String::from_utf8(reply.body).unwrap()).unwrap();
+        for framing in [Framing::Sse, Framing::Ndjson, Framing::JsonArray, Framing::EventStream] {
+            let event = dialect.refusal_event(framing, &refusal);
+            if reason == Reason::Forbidden && !event.is_empty() {
+                writeln!(out, "  {framing:?} {}", event.escape_ascii()).unwrap();
+            }
+        }
     }
 }
 

@@ -277,7 +277,10 @@ impl Session {
         self.record.model_served = model.clone();
         let Some(policy) = self.policy() else { return false };
         let tool = request.tools_offered.iter().find(|t| !policy.tools.permits(t)).cloned();
-        let permitted = model.as_deref().map_or(policy.models.is_open(), |m| policy.models.permits(m))
+        // Tools and agents are asked without a model.
+        let modelless = matches!(self.target, Some((_, Operation::Mcp | Operation::A2a)));
+        let unnamed = modelless || policy.models.is_open();
+        let permitted = model.as_deref().map_or(unnamed, |m| policy.models.permits(m))
             && request.models_also.iter().all(|m| policy.models.permits(&m.value));
         if !permitted {
             let message = match &model {

@@ -11,7 +11,7 @@ use super::{
     Channel, Dialect, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, StreamEvent,
     WireError,
 };
-use super::{jsonrpc, openai, read};
+use super::{gemini, jsonrpc, openai, read, reply};
 use crate::text::SpanKind;
 
 /// Ids, times and enumerated values, wherever they stand.
@@ -164,11 +164,21 @@ impl Dialect for A2a {
         Ok(event)
     }
 
+    /// What has no id is the HTTP+JSON binding, whose errors are
+    /// `google.rpc.Status`; or a call refused before its body was read, of which
+    /// clients of JSON-RPC take the HTTP status.
     fn refusal(&self, refusal: &Refusal) -> Reply {
+        if refusal.rpc_ids.is_empty() {
+            return reply::by_status(refusal, gemini::error(refusal));
+        }
         jsonrpc::refusal(refusal)
     }
 
+    /// The SDK takes an event of any other name for a message with no content.
     fn refusal_event(&self, framing: Framing, refusal: &Refusal) -> Vec<u8> {
+        if refusal.rpc_ids.is_empty() && framing == Framing::Sse {
+            return [b"event: error\ndata: ", gemini::error(refusal).as_slice(), b"\n\n"].concat();
+        }
         jsonrpc::refusal_event(framing, refusal)
     }
 

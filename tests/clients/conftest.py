@@ -15,12 +15,19 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "envoy")]
 
+from agents import Server, agent_card, agent_server, tool_server  # noqa: E402
 from envoy import Envoy, Options  # noqa: E402
 from plugin import plugin  # noqa: E402
 from upstream import Reply, Upstream  # noqa: E402
 
-# The header that sends a request to the scripted server instead of aimock.
-SCRIPTED = {"x-scripted": "1"}
+
+
+def sent_to(name: str) -> dict[str, str]:
+    """The header that sends a request to another server than aimock."""
+    return {"x-to": name}
+
+
+SCRIPTED = sent_to("scripted")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,30 +87,44 @@ def configuration() -> dict:
     return plugin(
         policies=[
             everybody | {"name": "once", "match": {"groups": ["once"]}, "quotas": [once]},
-            everybody | {"name": "no-tools", "match": {"groups": ["no-tools"]}, "tools": {"deny": ["*"]}},
             everybody,
         ]
     )
 
 
+def route_to(name: str) -> dict:
+    match = {"prefix": "/", "headers": [{"name": "x-to", "string_match": {"exact": name}}]}
+    return {"match": match, "route": {"cluster": name, "timeout": "0s"}}
+
+
 @dataclass
 class Gate:
-    """The proxy, and the addresses on both sides of it."""
+    """The proxy, and the addresses on both sides of it; `servers` are those
+    that `sent_to` names."""
 
     envoy: Envoy
     url: str
     aimock: str
-    scripted: str
+    servers: dict[str, str]
+    # What the tools and the agent were told.
+    heard: list[str]
 
 
 @pytest.fixture(scope="session")
 def proxy(aimock: str, scripted_server: Upstream) -> Iterator[Gate]:
-    match = {"prefix": "/", "headers": [{"name": "x-scripted", "present_match": True}]}
-    options = Options(
-        configuration(), raw_routes=[{"match": match, "route": {"cluster": "secondary", "timeout": "0s"}}]
-    )
+    heard: list[str] = []
+    agents = {
+        "tools-streams": Server(tool_server(heard, json_response=False)),
+        "tools-json": Server(tool_server(heard, json_response=True)),
+        "agent": Server(agent_server(heard, agent_card("http://unused"))),
+    }
+    ports = {name: server.port for name, server in agents.items()} | {"scripted": scripted_server.port}
+    options = Options(configuration(), clusters=ports, raw_routes=[route_to(name) for name in ports])
     running = Envoy(options, urlsplit(aimock).port, scripted_server.port)
-    yield Gate(running, f"http://127.0.0.1:{running.port}", aimock, f"http://127.0.0.1:{scripted_server.port}")
+    servers = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    yield Gate(running, f"http://127.0.0.1:{running.port}", aimock, servers, heard)
+    for server in agents.values():
+        server.stop()
     faults = running.faults()
     log = running.log()[-2000:]
     running.kill()
@@ -114,5 +135,6 @@ def proxy(aimock: str, scripted_server: Upstream) -> Iterator[Gate]:
 def gate(proxy: Gate) -> Iterator[Gate]:
     """The shared proxy; its audit records are those of the test."""
     proxy.envoy.mark()
+    proxy.heard.clear()
     yield proxy
     assert not (found := proxy.envoy.faults()), "\n".join(found)

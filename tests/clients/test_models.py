@@ -56,7 +56,7 @@ class Talk:
         script = self.kind.script(streamed, tools)
         if script:
             self.scripted.script = script
-        url = (self.gate.scripted if script else self.gate.aimock) if direct else self.gate.url
+        url = (self.gate.servers["scripted"] if script else self.gate.aimock) if direct else self.gate.url
         return self.kind(url, headers | (SCRIPTED if script else {}))
 
     def say(self, text: str, streamed: bool, tools: bool = False, direct: bool = False, headers: dict = ANN) -> Turn:
@@ -171,7 +171,7 @@ def test_every_refusal_of_the_dialect_is_understood(talk, streamed, reason):
     dialect's refusals has them, without the proxy."""
     status, reply = refusals()[talk.kind.dialect, reason]
     talk.scripted.reply = reply
-    sdk = talk.kind(talk.gate.scripted, {})
+    sdk = talk.kind(talk.gate.servers["scripted"], {})
     with pytest.raises(sdk.errors[status]) as caught:
         sdk.say("greet", streamed)
     failure = sdk.failure(caught.value)

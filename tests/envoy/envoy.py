@@ -50,6 +50,8 @@ class Options:
     raw_routes: list[dict] = field(default_factory=list)
     route_metadata: dict = field(default_factory=dict)
     extra_filters: list[dict] = field(default_factory=list)
+    # Names and ports of further clusters, for `raw_routes`.
+    clusters: dict[str, int] = field(default_factory=dict)
 
 
 def token(claims: dict) -> str:
@@ -245,6 +247,7 @@ def bootstrap(options: Options, module: str, log: str, primary: int, secondary: 
                 cluster("primary", primary),
                 cluster("secondary", secondary),
                 aggregate("failover", ["primary", "secondary"]),
+                *(cluster(name, port) for name, port in options.clusters.items()),
             ],
         },
     }
