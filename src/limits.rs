@@ -106,3 +106,7 @@ pub const MAX_TOKEN_LOOKBACK: usize = 64;
 /// Bytes of a plugin configuration, custom rules included. Envoy delivers it
 /// in one piece and keeps it as long as the listener.
 pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
+
+/// Tools of a list whose hashes the audit record holds. Servers have some tens;
+/// an answer built to have more must not fill the log.
+pub const MAX_LISTED_TOOLS: usize = 128;

@@ -120,12 +120,30 @@ pub struct CalledTool {
 }
 
 /// See [`Record::mcp`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[allow(missing_docs)]
 pub struct Mcp {
     pub server: Option<String>,
     pub method: String,
     pub tool: Option<String>,
+    /// Tools of a list, with what pins compare.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_listed: Vec<ListedTool>,
+    /// Tools and skills that policy kept out of lists.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hidden: u32,
+}
+
+/// See [`Mcp::tools_listed`].
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ListedTool {
+    pub name: String,
+    pub sha256: String,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Matches of one rule in one kind of text.

@@ -1,5 +1,6 @@
 //! The configuration: as written, then resolved into what the data path uses.
 
+pub mod access;
 mod path;
 mod resolve;
 pub mod written;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sha2::{Digest as _, Sha256};
 
 use super::written::{self, ActionSetting, Document};
-use super::{Config, ConfigError, path};
+use super::{Config, ConfigError, access, path};
 use crate::audit::{self, digest::hex};
 use crate::detect::Engine;
 use crate::limits::MAX_BODY_BYTES_CEILING;
@@ -95,7 +95,7 @@ const CATEGORIES: [(Category, &str); 5] = [
     (Category::Code, "code"),
 ];
 
-fn error(path: impl Into<String>, what: impl ToString) -> ConfigError {
+pub(super) fn error(path: impl Into<String>, what: impl ToString) -> ConfigError {
     ConfigError { path: path.into(), what: what.to_string() }
 }
 
@@ -254,13 +254,31 @@ fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigE
         groups: written.matches.groups.clone(),
         subjects: globs(&written.matches.subjects, &format!("{at}.match.subjects"))?,
         models: glob_set(&written.models, &format!("{at}.models"))?,
-        tools: glob_set(&written.tools, &format!("{at}.tools"))?,
-        limits: Limits {
-            max_output_tokens: written.limits.max_output_tokens,
-            max_cost_usd: written.limits.max_cost_usd,
-        },
+        access: access::resolve(written, at)?,
+        limits: limits(&written.limits, at)?,
         quotas,
         scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
+    })
+}
+
+fn limits(written: &written::Limits, at: &str) -> Result<Limits, ConfigError> {
+    let positive = |n: Option<f64>| n.is_none_or(|n| n >= 0.0 && n.is_finite());
+    if !positive(written.max_temperature) || !positive(written.max_cost_usd) {
+        return Err(error(format!("{at}.limits"), "must not be negative"));
+    }
+    if written.max_output_tokens == Some(0) || written.max_choices == Some(0) {
+        return Err(error(format!("{at}.limits"), "0 allows nothing; use `operations` for that"));
+    }
+    Ok(Limits {
+        max_output_tokens: written.max_output_tokens,
+        max_cost_usd: written.max_cost_usd,
+        max_temperature: written.max_temperature,
+        max_choices: written.max_choices,
+        max_request_bytes: written.max_request_bytes,
+        max_messages: written.max_messages,
+        max_tools: written.max_tools,
+        max_media: written.max_media,
+        stream: written.stream,
     })
 }
 
@@ -291,13 +309,13 @@ fn priced(
     Ok(())
 }
 
-fn globs(written: &[String], at: &str) -> Result<Vec<Glob>, ConfigError> {
+pub(super) fn globs(written: &[String], at: &str) -> Result<Vec<Glob>, ConfigError> {
     let checked =
         written.iter().enumerate().map(|(i, p)| Glob::new(p).map_err(|e| error(format!("{at}[{i}]"), e.0)));
     checked.collect()
 }
 
-fn glob_set(written: &written::AllowDeny, at: &str) -> Result<GlobSet, ConfigError> {
+pub(super) fn glob_set(written: &written::AllowDeny, at: &str) -> Result<GlobSet, ConfigError> {
     let allow = globs(&written.allow, &format!("{at}.allow"))?;
     globs(&written.deny, &format!("{at}.deny"))?;
     GlobSet::new(allow, &written.deny).map_err(|e| error(format!("{at}.deny"), e.0))

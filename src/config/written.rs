@@ -7,6 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::access::{A2aWritten, McpWritten, Tools};
 use crate::policy::Action;
 use crate::rules;
 
@@ -171,9 +172,21 @@ pub struct Policy {
     /// Models allowed; absent: all.
     #[serde(default)]
     pub models: AllowDeny,
+    /// Wire formats allowed, by id; absent: all.
+    #[serde(default)]
+    pub dialects: Vec<String>,
+    /// Operations allowed: `chat`, `embeddings` …; absent: all.
+    #[serde(default)]
+    pub operations: Vec<String>,
     /// Tools allowed, offered or called; absent: all.
     #[serde(default)]
-    pub tools: AllowDeny,
+    pub tools: Tools,
+    /// What may be done with MCP servers.
+    #[serde(default)]
+    pub mcp: McpWritten,
+    /// What may be asked of agents.
+    #[serde(default)]
+    pub a2a: A2aWritten,
     /// Caps on single requests.
     #[serde(default)]
     pub limits: Limits,
@@ -212,6 +225,16 @@ pub struct AllowDeny {
 pub struct Limits {
     pub max_output_tokens: Option<u64>,
     pub max_cost_usd: Option<f64>,
+    pub max_temperature: Option<f64>,
+    /// Answers to one request: `n`, `candidateCount`.
+    pub max_choices: Option<u32>,
+    pub max_request_bytes: Option<usize>,
+    pub max_messages: Option<u32>,
+    pub max_tools: Option<usize>,
+    /// Images and other media.
+    pub max_media: Option<u32>,
+    /// False: no streamed answers. True: no others.
+    pub stream: Option<bool>,
 }
 
 /// Actions by direction.

@@ -49,10 +49,21 @@ impl GlobSet {
     }
 
     /// Whether the name may be used.
+    ///
+    /// A deny list cannot vouch for a name that is empty or only looks like
+    /// another: one with characters outside printable ASCII is denied as soon
+    /// as anything is. White space around it, which some servers trim, does not
+    /// count.
     pub fn permits(&self, name: &str) -> bool {
-        let lower = name.to_lowercase();
-        let denied = self.deny.iter().any(|g| g.matches(&lower));
+        let odd = name.trim().is_empty() || !name.trim().bytes().all(|b| (b' '..0x7f).contains(&b));
+        let denied = self.denies(name) || (odd && !self.deny.is_empty());
         !denied && (self.allow.is_empty() || self.allow.iter().any(|g| g.matches(name)))
+    }
+
+    /// Whether the deny list names it.
+    pub fn denies(&self, name: &str) -> bool {
+        let lower = name.trim().to_lowercase();
+        self.deny.iter().any(|g| g.matches(&lower))
     }
 
     /// Neither list says anything.
@@ -83,6 +94,11 @@ mod tests {
             (&["*"], &[], "anything", true),
             (&["a?c"], &[], "abc", true),
             (&["a?c"], &[], "ac", false),
+            (&[], &["gpt-4o"], " gpt-4o\t", false),
+            (&[], &["gpt-4o"], "gpt-4\u{43e}", false),
+            (&["*"], &["x"], "gpt\u{200b}-4o", false),
+            (&[], &["x"], "", false),
+            (&["caf\u{e9}"], &[], "caf\u{e9}", true),
         ] {
             assert_eq!(set(allow, deny).permits(name), permitted, "{allow:?} {deny:?} {name}");
         }

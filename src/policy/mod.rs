@@ -1,5 +1,6 @@
 //! Who may do what: identities, policies, and the action a finding leads to.
 
+pub mod access;
 mod glob;
 mod identity;
 mod rulings;

@@ -1,5 +1,6 @@
 //! Which policy a request falls under.
 
+use super::access::Access;
 use super::{Glob, GlobSet, Identity, Scan};
 use crate::quota;
 
@@ -16,8 +17,8 @@ pub struct Policy {
     pub subjects: Vec<Glob>,
     /// Models.
     pub models: GlobSet,
-    /// Tools, offered or called.
-    pub tools: GlobSet,
+    /// Formats, tools, servers and skills.
+    pub access: Access,
     /// Caps on one request.
     pub limits: Limits,
     /// Budgets over time.
@@ -33,6 +34,20 @@ pub struct Limits {
     pub max_output_tokens: Option<u64>,
     /// Of the estimate, in USD.
     pub max_cost_usd: Option<f64>,
+    /// Sampling temperature.
+    pub max_temperature: Option<f64>,
+    /// Answers to one request.
+    pub max_choices: Option<u32>,
+    /// Bytes of a body.
+    pub max_request_bytes: Option<usize>,
+    /// Messages or items.
+    pub max_messages: Option<u32>,
+    /// Tools offered.
+    pub max_tools: Option<usize>,
+    /// Images and other media.
+    pub max_media: Option<u32>,
+    /// Streamed answers: never, or only.
+    pub stream: Option<bool>,
 }
 
 impl Policy {
@@ -79,7 +94,7 @@ mod tests {
             groups: groups.iter().map(|s| s.to_string()).collect(),
             subjects: subjects.iter().map(|p| Glob::new(p).unwrap()).collect(),
             models: GlobSet::default(),
-            tools: GlobSet::default(),
+            access: Access::default(),
             limits: Limits::default(),
             quotas: Vec::new(),
             scan: Scan::default(),

@@ -9,6 +9,8 @@ pub struct Facts {
     pub method: String,
     /// `:path` without the query.
     pub path: String,
+    /// `:authority` without the port, lower case.
+    pub host: String,
     /// `content-type`, lower case.
     pub content_type: String,
     /// `content-encoding`, lower case.
@@ -39,6 +41,7 @@ impl Facts {
             match name.as_slice() {
                 b":method" => facts.method = value.to_owned(),
                 b":path" => facts.path = value.split(['?', '#']).next().unwrap_or_default().to_owned(),
+                b":authority" => facts.host = host(value),
                 b"content-type" => {
                     facts.ambiguous |= std::mem::replace(&mut seen_type, true);
                     facts.content_type = value.trim().to_ascii_lowercase();
@@ -80,6 +83,12 @@ impl Facts {
 
 fn is_decisive(name: &[u8]) -> bool {
     matches!(name, b":method" | b":path" | b"content-type" | b"content-encoding")
+}
+
+fn host(authority: &str) -> String {
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+    let host = authority.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(authority, |(h, _)| h);
+    host.to_ascii_lowercase()
 }
 
 /// W3C Trace Context, `version-traceid-parentid-flags`: 32 hex digits.

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
+use super::gate::{Gate, merge};
 use super::inspect::{Change, Hit, Judge, Scratch, Verdict, encode};
 use super::tally::Tally;
 use crate::detect::Input;
@@ -36,6 +37,8 @@ pub(super) struct Live {
     channels: BTreeMap<Channel, Text>,
     /// Take events out that carry nothing but usage nobody asked for.
     drop_usage: bool,
+    /// Judges what is called and listed.
+    pub(super) gate: Gate,
     /// A match was replaced.
     pub(super) edited: bool,
     /// What the stream told about itself.
@@ -135,6 +138,7 @@ impl Live {
         op: Operation,
         framer: Framer,
         drop_usage: bool,
+        gate: Gate,
     ) -> Self {
         Live {
             dialect,
@@ -145,6 +149,7 @@ impl Live {
             held_bytes: 0,
             channels: BTreeMap::new(),
             drop_usage,
+            gate,
             edited: false,
             seen: Seen::default(),
         }
@@ -206,6 +211,8 @@ impl Live {
                 for span in &event.spans {
                     judge.span(data, span, scratch, tally, &mut verdict);
                 }
+                let cuts =
+                    self.gate.event(&event, data, |c| self.channels.contains_key(c)).map_err(refused)?;
                 self.note(&event);
                 for piece in &event.pieces {
                     self.append(number, piece.clone(), data, &mut held.open, &mut touched)?;
@@ -219,6 +226,7 @@ impl Live {
                         event.echoes.iter().map(|r| Edit { range: r.clone(), with: b"null".to_vec() }),
                     );
                 }
+                held.edits = merge(std::mem::take(&mut held.edits), cuts);
                 blocked(verdict.block, verdict.exhausted)?;
                 closes = event.closes;
                 let over = |c: &&Channel| event.closes_index.contains(&c.index);
@@ -310,7 +318,7 @@ impl Live {
             self.settle(channel, true, judge, scratch, tally)?;
         }
         self.channels.clear();
-        Ok(())
+        self.gate.close_all().map_err(refused)
     }
 
     /// Scan what is new of a channel, and settle what can be settled.
@@ -323,6 +331,11 @@ impl Live {
         tally: &mut Tally,
     ) -> Result<(), Cut> {
         let Some(text) = self.channels.get_mut(&channel) else { return Ok(()) };
+        if end {
+            self.gate.close(&channel, &text.tail).map_err(refused)?;
+        } else if self.gate.holds(&channel) {
+            return Ok(());
+        }
         let mut verdict = Verdict::default();
         let (settled, changes) = text.scan(end, judge, scratch, tally, &mut verdict);
         for splice in changes.iter().flat_map(|change| text.splices(change)) {
@@ -359,6 +372,10 @@ impl Live {
         }
         Ok(())
     }
+}
+
+fn refused(code: &'static str) -> Cut {
+    Cut::Blocked(code.to_owned())
 }
 
 fn blocked(rule: Option<String>, exhausted: bool) -> Result<(), Cut> {

@@ -6,9 +6,11 @@
 //! `flow`. Nothing here reads a clock, a header or a cell by itself, so the
 //! same machine runs in Envoy, in the command line tool and in tests.
 
+mod access;
 mod admit;
 mod extend;
 mod facts;
+mod gate;
 mod inspect;
 mod live;
 mod request;
@@ -21,6 +23,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 pub use facts::Facts;
+pub use gate::tool_hash;
 pub use inspect::Scratch;
 
 use crate::audit::{Coverage, CoverageState, Decision, Outcome, Record};

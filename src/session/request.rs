@@ -18,6 +18,8 @@ pub(super) struct Asked {
     pub(super) model: Option<String>,
     /// Usage in the stream was asked for by us, not by the client.
     pub(super) usage_is_ours: bool,
+    /// MCP server.
+    pub(super) server: String,
     /// JSON-RPC ids.
     pub(super) rpc_ids: Vec<String>,
     /// The client asked for a streamed answer.
@@ -198,7 +200,13 @@ impl Session {
             return self.too_large();
         }
         self.record.prompt.bytes = body.len();
-        if body.is_empty() && matches!(op, Operation::ListModels | Operation::Metadata) {
+        // Lists, cards, and the streams that MCP and A2A open by GET.
+        let bare = matches!(op, Operation::ListModels | Operation::Metadata) || self.facts.method == "GET";
+        if body.is_empty() && bare {
+            self.name_server(op);
+            if self.check_request(&Request::default(), body) {
+                return Flow::Hold;
+            }
             return self.admit(Plan::default(), now_ms);
         }
         let doc = match Doc::parse(body) {
@@ -221,8 +229,9 @@ impl Session {
                 );
             }
         };
+        self.name_server(op);
         self.describe(&request, body);
-        if self.check_request(&request) {
+        if self.check_request(&request, body) {
             return Flow::Hold;
         }
         let verdict = self.inspect_request(body, &request, scratch);
@@ -235,6 +244,14 @@ impl Session {
         match self.plan(body, &doc, &request, verdict) {
             Ok(plan) => self.admit(plan, now_ms),
             Err(flow) => flow,
+        }
+    }
+
+    /// MCP servers go by a segment of the path, else by their host.
+    fn name_server(&mut self, op: Operation) {
+        if op == Operation::Mcp {
+            let named = wire::mcp_server(&self.facts.path);
+            self.asked.server = named.unwrap_or_else(|| self.facts.host.clone());
         }
     }
 
@@ -254,7 +271,8 @@ impl Session {
         }
         if let Some(method) = request.methods.first() {
             let tool = request.tool_calls.first().map(|c| c.name.clone());
-            self.record.mcp = Some(Mcp { server: None, method: method.clone(), tool });
+            let server = Some(self.asked.server.clone()).filter(|s| !s.is_empty());
+            self.record.mcp = Some(Mcp { server, method: method.clone(), tool, ..Mcp::default() });
         }
         if request.skipped.media > 0 {
             self.gap(CoverageState::Partial, "request.media");
@@ -267,36 +285,6 @@ impl Session {
         }
         self.asked.stream = request.stream;
         self.asked.rpc_ids = request.rpc_ids.clone();
-    }
-
-    /// Models and tools against the policy. True if refused.
-    fn check_request(&mut self, request: &Request) -> bool {
-        let asked = request.model.as_ref().map(|m| m.value.as_str());
-        let model = asked.map(|m| self.config.aliases.get(m).map_or(m, String::as_str).to_owned());
-        self.asked.model = model.clone();
-        self.record.model_served = model.clone();
-        let Some(policy) = self.policy() else { return false };
-        let tool = request.tools_offered.iter().find(|t| !policy.tools.permits(t)).cloned();
-        // Tools and agents are asked without a model.
-        let modelless = matches!(self.target, Some((_, Operation::Mcp | Operation::A2a)));
-        let unnamed = modelless || policy.models.is_open();
-        let permitted = model.as_deref().map_or(unnamed, |m| policy.models.permits(m))
-            && request.models_also.iter().all(|m| policy.models.permits(&m.value));
-        if !permitted {
-            let message = match &model {
-                Some(_) => "this identity may not use the model asked for",
-                None => "the request names no model",
-            };
-            if self.deny(Reason::Forbidden, "policy.model", message.to_owned()) {
-                return true;
-            }
-        }
-        tool.is_some()
-            && self.deny(
-                Reason::Forbidden,
-                "policy.tool",
-                "this identity may not offer one of the tools".to_owned(),
-            )
     }
 
     fn inspect_request(&mut self, body: &[u8], request: &Request, scratch: &mut Scratch) -> Verdict {
@@ -336,7 +324,14 @@ impl Session {
     ) -> Result<Plan, Flow> {
         let redacted = !verdict.edits.is_empty();
         let mut edits = verdict.edits;
-        edits.extend(self.field_edits(doc, request));
+        let Some(fields) = self.field_edits(doc, request) else {
+            return Err(self.stop(
+                Reason::Forbidden,
+                "limits.max_output_tokens",
+                "output is limited for this identity, and this API has no field for that",
+            ));
+        };
+        edits.extend(fields);
         let body = match apply(body, &mut edits) {
             Ok(_) if edits.is_empty() => None,
             Ok(edited) => Some(edited.into_owned()),
@@ -361,9 +356,11 @@ impl Session {
         })
     }
 
-    /// Edits of named fields: alias, cap on output, wish for usage.
-    fn field_edits(&mut self, doc: &Doc<'_>, request: &Request) -> Vec<Edit> {
-        let Some((dialect, op)) = self.target else { return Vec::new() };
+    /// Edits of named fields: alias, cap on output, wish for usage. `None`: a
+    /// cap cannot be written.
+    fn field_edits(&mut self, doc: &Doc<'_>, request: &Request) -> Option<Vec<Edit>> {
+        let Some((dialect, op)) = self.target else { return Some(Vec::new()) };
+        let generates = matches!(op, Operation::Chat | Operation::ChatStream | Operation::TextCompletion);
         let mut wanted = Vec::new();
         let model = self.asked.model.clone();
         if let Some(model) =
@@ -384,9 +381,16 @@ impl Session {
             if matches!(field, FieldEdit::StreamUsage) {
                 self.asked.usage_is_ours = made.is_some();
             }
+            if matches!(field, FieldEdit::MaxOutputTokens(_))
+                && made.is_none()
+                && generates
+                && self.enforces()
+            {
+                return None;
+            }
             edits.extend(made.unwrap_or_default());
         }
-        edits
+        Some(edits)
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 
+use super::gate::{Gate, merge};
 use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::live::{Cut, Live};
 use super::vault::Vault;
 use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session};
-use crate::audit::{CalledTool, CoverageState, Decision, Outcome};
+use crate::audit::{CalledTool, CoverageState, Decision, ListedTool, Mcp, Outcome};
 use crate::config::Config;
+use crate::limits::MAX_LISTED_TOOLS;
+use crate::policy::Action;
+use crate::policy::access::Unpinned;
 use crate::text::{Encoding, Span, SpanKind};
 use crate::wire::edit::{Edit, apply};
 use crate::wire::json::Doc;
@@ -46,7 +50,7 @@ impl Session {
         }
         let framer = Framer::new(framing);
         self.mode = ResponseMode::Live;
-        self.live = Some(Live::new(dialect, op, framer, self.asked.usage_is_ours));
+        self.live = Some(Live::new(dialect, op, framer, self.asked.usage_is_ours, self.gate()));
         self.record.stream = true;
         self.out.push(Command::RemoveResponseHeader("content-length"));
         Flow::Continue
@@ -96,9 +100,19 @@ impl Session {
             }
         };
         self.describe_response(&read, body);
-        if self.check_called(read.tool_calls.iter().map(|c| c.name.as_str())) {
-            return Flow::Hold;
-        }
+        let mut gate = self.gate();
+        let cuts = gate.whole(&read, body);
+        self.note_gate(&mut gate);
+        let mut cuts = match cuts {
+            Ok(cuts) => cuts,
+            Err(code) => {
+                return self.stop(
+                    Reason::Forbidden,
+                    code,
+                    "the model calls a tool in a way this identity may not",
+                );
+            }
+        };
         let verdict = self.inspect_response(body, &read, scratch);
         if let Some(rule) = &verdict.block {
             let message = format!("the answer was refused by rule {rule}");
@@ -112,8 +126,8 @@ impl Session {
             self.record.decision = Decision::Redact;
             self.out.push(Command::SetResponseHeader("x-portcullis-verdict", "redact".to_owned()));
         }
-        edits.extend(self.filter_models(&read));
-        self.finish_held(body, edits)
+        cuts.extend(self.filter_models(&read));
+        self.finish_held(body, merge(edits, cuts))
     }
 
     fn finish_held(&mut self, body: &[u8], mut edits: Vec<Edit>) -> Flow {
@@ -191,15 +205,31 @@ impl Session {
         }
     }
 
-    /// Tools the model calls, against the policy. True if refused.
-    fn check_called<'n>(&mut self, mut names: impl Iterator<Item = &'n str>) -> bool {
-        let Some(policy) = self.policy() else { return false };
-        let bad = names.any(|n| !policy.tools.permits(n));
-        bad && self.deny(
-            Reason::Forbidden,
-            "policy.tool_called",
-            "the model calls a tool this identity may not use".to_owned(),
-        )
+    fn gate(&self) -> Gate {
+        let policy = self.policy.map(|at| (self.config.clone(), at));
+        let is_mcp = matches!(self.target, Some((_, Operation::Mcp)));
+        Gate::new(policy, self.asked.server.clone(), is_mcp, self.enforces())
+    }
+
+    /// Put what a gate has seen into the record.
+    fn note_gate(&mut self, gate: &mut Gate) {
+        let notes = std::mem::take(&mut gate.notes);
+        if let Some(code) = notes.would_deny {
+            self.record.would_deny.get_or_insert_with(|| code.to_owned());
+        }
+        let enforced = self.enforces();
+        let pins = self.policy().map(|p| p.access.mcp.pins.clone()).unwrap_or_default();
+        let action = |hides| if hides { Action::Block } else { Action::Flag };
+        let hides = pins.unpinned == Unpinned::Hide;
+        self.tally.note("mcp.tool_changed", notes.changed, action(pins.hide_changed), enforced);
+        self.tally.note("mcp.tool_unpinned", notes.unpinned, action(hides), enforced);
+        if notes.hidden > 0 || !notes.listed.is_empty() {
+            let mcp = self.record.mcp.get_or_insert_with(Mcp::default);
+            mcp.hidden = mcp.hidden.saturating_add(notes.hidden);
+            let room = MAX_LISTED_TOOLS.saturating_sub(mcp.tools_listed.len());
+            let listed = notes.listed.into_iter().take(room);
+            mcp.tools_listed.extend(listed.map(|(name, sha256)| ListedTool { name, sha256 }));
+        }
     }
 
     fn inspect_response(&mut self, body: &[u8], read: &Response, scratch: &mut Scratch) -> Verdict {
@@ -250,11 +280,9 @@ impl Session {
         let mut out = Vec::with_capacity(bytes.len() + 256);
         let result = live.push(bytes, end, &judge, scratch, &mut self.tally, &mut out);
         self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);
-        let called = live.seen.tool_calls.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-        let forbidden = self.forbids(&called);
+        self.note_gate(&mut live.gate);
         match result {
             Err(cut) => self.cut(live, cut, &mut out),
-            Ok(()) if forbidden => self.cut(live, Cut::Blocked("policy.tool_called".to_owned()), &mut out),
             Ok(()) if end => self.close_live(live),
             Ok(()) if self.is_spent(&live.seen) => {
                 let quota = self.spent_quota();
@@ -293,18 +321,6 @@ impl Session {
             return self.stop(Reason::BadUpstream, &code, "the stream was cut at its end");
         }
         self.stop(Reason::BadUpstream, "stream.trailers", "text was still withheld when the stream ended")
-    }
-
-    fn forbids(&mut self, called: &[String]) -> bool {
-        let Some(policy) = self.policy() else { return false };
-        if called.iter().all(|n| policy.tools.permits(n)) {
-            return false;
-        }
-        if !self.enforces() {
-            self.record.would_deny.get_or_insert_with(|| "policy.tool_called".to_owned());
-            return false;
-        }
-        true
     }
 
     /// End a stream with the dialect's error event.

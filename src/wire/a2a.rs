@@ -8,7 +8,7 @@ use super::json::{Doc, Kind, NodeId};
 use super::path::{self, Path};
 use super::walk::Walk;
 use super::{
-    Channel, Dialect, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, StreamEvent,
+    Channel, Dialect, Field, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, StreamEvent,
     WireError,
 };
 use super::{gemini, jsonrpc, openai, read, reply};
@@ -129,6 +129,7 @@ impl Dialect for A2a {
             "message:stream",
         ];
         request.stream = request.methods.iter().any(|method| streams.contains(&method.as_str()));
+        skills(doc, &mut request.skills);
         walk.claims.tree(root, SpanKind::Mcp);
         walk.request(&mut request);
         Ok(request)
@@ -137,6 +138,11 @@ impl Dialect for A2a {
     fn response(&self, _op: Operation, doc: &Doc<'_>) -> Result<Response, WireError> {
         let mut response = Response::default();
         let mut walk = Walk::whole(doc);
+        let said = doc.get(doc.root(), "result").unwrap_or(doc.root());
+        for skill in doc.get(said, "skills").iter().flat_map(|&id| doc.items(id)) {
+            let name = read::word(doc, skill, "id").into_owned();
+            response.skills_listed.push(Field { value: name, range: Some(doc.range(skill)) });
+        }
         answer(&mut walk);
         walk.response(&mut response);
         Ok(response)
@@ -184,6 +190,21 @@ impl Dialect for A2a {
 
     fn edit_field(&self, _op: Operation, _doc: &Doc<'_>, _field: FieldEdit<'_>) -> Option<Vec<Edit>> {
         None
+    }
+}
+
+/// Skills asked for. The protocol has no field for them; agents look into
+/// `metadata` or a part's data, of the request, its message or one of its
+/// parts, so a name counts wherever it stands.
+fn skills(doc: &Doc<'_>, names: &mut Vec<String>) {
+    const KEYS: &[&str] = &["skill", "skillid", "skill_id", "skills", "skillids", "skill_ids"];
+    for id in doc.subtree(doc.root()).filter(|&id| doc.kind(id) == Kind::Object) {
+        for (key, value) in doc.members(id) {
+            if KEYS.contains(&key.to_ascii_lowercase().as_str()) {
+                let told = doc.subtree(value).filter_map(|id| doc.str(id));
+                names.extend(told.filter(|name| !name.is_empty()).map(|name| name.into_owned()));
+            }
+        }
     }
 }
 

@@ -103,6 +103,7 @@ pub(super) fn request(op: Operation, doc: &Doc<'_>) -> Result<Request, WireError
     if let Some(choice) = doc.get(root, "tool_choice") {
         walk.tokens(choice, &["type", "name"]);
     }
+    openai::forced(doc, root, &mut request.tools_forced);
     if let Some(config) = doc.get(root, "output_config") {
         walk.tokens(config, &["effort"]);
         openai::format(&mut walk, config, "format");

@@ -131,6 +131,8 @@ fn tools(walk: &mut Walk<'_, '_>, body: NodeId, request: &mut Request) {
         }
         walk.claims.tree(tool, SpanKind::ToolDefinition);
     }
+    let forced = doc.at(body, &["toolConfig", "toolChoice", "tool"]);
+    request.tools_forced.extend(forced.and_then(|tool| read::name(doc, tool, "name")));
 }
 
 pub(super) fn response(doc: &Doc<'_>) -> Response {

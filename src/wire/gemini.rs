@@ -146,6 +146,16 @@ fn prompt(walk: &mut Walk<'_, '_>, root: NodeId, request: &mut Request) -> Resul
     if let Some(tools) = part::either(doc, root, "tools")? {
         part::tools(walk, tools, &mut request.tools_offered)?;
     }
+    let choice = match part::either(doc, root, "toolConfig")? {
+        Some(config) => part::either(doc, config, "functionCallingConfig")?,
+        None => None,
+    };
+    if let Some(config) = choice
+        && let Some(names) = part::either(doc, config, "allowedFunctionNames")?
+    {
+        let names = doc.subtree(names).filter_map(|id| doc.str(id));
+        request.tools_forced.extend(names.map(|name| name.into_owned()));
+    }
     walk.remote(root, &["cachedContent", "cached_content"]);
     if let Some(config) = part::either(doc, root, "generationConfig")? {
         generation_config(walk, config, request)?;

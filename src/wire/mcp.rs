@@ -5,11 +5,12 @@
 //! say what they answer: their shape does.
 
 use super::edit::Edit;
-use super::json::Doc;
+use super::json::{Doc, NodeId};
 use super::path::{self, Path};
 use super::walk::Walk;
 use super::{
-    Dialect, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, StreamEvent, WireError,
+    Dialect, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, RpcCall, StreamEvent,
+    WireError,
 };
 use super::{jsonrpc, mcp_message as message, openai, read};
 
@@ -42,8 +43,11 @@ impl Dialect for Mcp {
         let mut walk = Walk::whole(doc);
         for id in jsonrpc::messages(doc)? {
             jsonrpc::envelope(doc, id, &mut request);
+            if let Some(method) = read::name(doc, id, "method") {
+                request.rpc.push(rpc_call(doc, id, method));
+            }
             if let Some(params) = doc.get(id, "params") {
-                read::exact_names(doc, params, &["name", "arguments", "uri", "messages"])?;
+                read::exact_names(doc, params, &["name", "arguments", "uri", "messages", "ref"])?;
                 let tools = doc.get(params, "tools").into_iter().flat_map(|tools| doc.items(tools));
                 request.tools_offered.extend(tools.filter_map(|tool| read::name(doc, tool, "name")));
             }
@@ -90,6 +94,28 @@ impl Dialect for Mcp {
     fn edit_field(&self, _op: Operation, _doc: &Doc<'_>, _field: FieldEdit<'_>) -> Option<Vec<Edit>> {
         None
     }
+}
+
+/// Tool, prompt and resource that a message names; a completion names them in `ref`.
+fn rpc_call(doc: &Doc<'_>, message: NodeId, method: String) -> RpcCall {
+    let params = doc.get(message, "params");
+    let named = |key: &str| {
+        let inner = params.and_then(|id| doc.get(id, "ref")).and_then(|id| read::name(doc, id, key));
+        params.and_then(|id| read::name(doc, id, key)).or(inner)
+    };
+    RpcCall { name: named("name"), uri: named("uri"), method }
+}
+
+/// The name that a path gives a server: `jira` of `/jira/mcp` and `/mcp/jira`.
+/// `None`: it has none, and the server is known by its host.
+pub fn server(path: &str) -> Option<String> {
+    let path = Path::parse(path)?;
+    let name = match path.plain()? {
+        [.., name, last] if path::is(last, "mcp") => name,
+        [first, name, ..] if path::is(first, "mcp") => name,
+        _ => return None,
+    };
+    Some(name.to_string())
 }
 
 fn operation(method: &str) -> Option<Operation> {

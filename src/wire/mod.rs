@@ -53,10 +53,11 @@ mod walk;
 
 pub use claims::{Claims, Found, SkipReason, Skips};
 pub use framing::{Frame, FrameError, Framer};
+pub use mcp::server as mcp_server;
 pub use recognise::{by_body, by_id, ids, recognise, recognise_for};
 pub use refusal::{Reason, Refusal, Reply};
 pub use reply::plain_refusal;
 pub use view::{
-    Channel, Dialect, Field, FieldEdit, Framing, Operation, Piece, Request, Response, StreamEvent, ToolCall,
-    Usage, WireError,
+    Channel, Dialect, Field, FieldEdit, Framing, Operation, Piece, Request, Response, RpcCall, StreamEvent,
+    ToolCall, Usage, WireError,
 };

@@ -39,17 +39,41 @@ pub(super) fn tools(walk: &mut Walk<'_, '_>, tools: NodeId, names: &mut Vec<Stri
     for tool in doc.items(tools) {
         walk.tokens(tool, &["type"]);
         let kind = read::word(doc, tool, "type");
-        let name = doc
-            .at(tool, &["function", "name"])
-            .or_else(|| doc.at(tool, &["custom", "name"]))
-            .or_else(|| doc.get(tool, "name"))
-            .and_then(|id| doc.str(id));
-        // A built-in tool (`web_search`) has no name but its type.
-        let name = name.unwrap_or(kind);
-        if !name.is_empty() {
-            names.push(name.into_owned());
+        let before = names.len();
+        // All of them: which one counts is the provider's choice.
+        for path in [&["function", "name"][..], &["custom", "name"], &["name"]] {
+            names.extend(doc.at(tool, path).and_then(|id| doc.str(id)).map(|name| name.into_owned()));
+        }
+        let members = ["function", "custom", "name", "type"];
+        let nested = ["function", "custom"].iter().filter_map(|key| doc.get(tool, key));
+        let odd = read::exact_names(doc, tool, &members).is_err()
+            || nested.into_iter().any(|id| read::exact_names(doc, id, &["name"]).is_err());
+        if odd {
+            // `"Function"` is a function to some servers: no list lets the empty name through.
+            names.push(String::new());
+        } else if names.len() == before && !kind.is_empty() {
+            // A built-in tool (`web_search`) has no name but its type.
+            names.push(kind.into_owned());
         }
         walk.claims.tree(tool, SpanKind::ToolDefinition);
+    }
+}
+
+/// Tools that `tool_choice` or `function_call` name, in any of their forms: a
+/// name below, or the type of a built-in tool.
+pub(super) fn forced(doc: &Doc<'_>, root: NodeId, names: &mut Vec<String>) {
+    const WORDS: &[&str] =
+        &["function", "custom", "tool", "allowed_tools", "auto", "none", "any", "required", "mcp"];
+    for choice in ["tool_choice", "function_call"].iter().filter_map(|key| doc.get(root, key)) {
+        for id in doc.subtree(choice).filter(|&id| doc.kind(id) == Kind::Object) {
+            let named = ["name", "server_label"].iter().filter_map(|key| read::name(doc, id, key));
+            let before = names.len();
+            names.extend(named);
+            let kind = read::word(doc, id, "type");
+            if names.len() == before && !kind.is_empty() && !WORDS.contains(&&*kind) {
+                names.push(kind.into_owned());
+            }
+        }
     }
 }
 

@@ -112,6 +112,7 @@ pub(super) fn request(doc: &Doc<'_>) -> Result<Request, WireError> {
     if let Some(functions) = read::array(doc, root, "functions", "functions: not an array")? {
         openai::tools(&mut walk, functions, &mut request.tools_offered);
     }
+    openai::forced(doc, root, &mut request.tools_forced);
     openai::format(&mut walk, root, "response_format");
     if let Some(prediction) = doc.at(root, &["prediction", "content"]) {
         walk.claims.tree(prediction, SpanKind::Assistant);

@@ -118,6 +118,7 @@ fn request(doc: &Doc<'_>) -> Result<Request, WireError> {
     if let Some(tools) = read::array(doc, root, "tools", "tools: not an array")? {
         openai::tools(&mut walk, tools, &mut request.tools_offered);
     }
+    openai::forced(doc, root, &mut request.tools_forced);
     walk.request(&mut request);
     Ok(request)
 }

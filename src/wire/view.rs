@@ -89,6 +89,22 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The names of all operations, for configuration errors.
+    pub const NAMES: &'static [&'static str] = &[
+        "chat",
+        "text_completion",
+        "embeddings",
+        "rerank",
+        "moderation",
+        "image",
+        "count_tokens",
+        "list_models",
+        "mcp",
+        "a2a",
+        "metadata",
+        "other",
+    ];
+
     /// The name used in records and configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -153,6 +169,12 @@ pub struct Request {
     pub temperature: Option<Field<f64>>,
     /// Names of the tools offered.
     pub tools_offered: Vec<String>,
+    /// Names of tools that the model is told to call.
+    pub tools_forced: Vec<String>,
+    /// Skills that A2A messages ask for in their metadata.
+    pub skills: Vec<String>,
+    /// MCP messages, one each.
+    pub rpc: Vec<RpcCall>,
     /// Tool calls in the history, or the MCP or A2A calls of this request.
     pub tool_calls: Vec<ToolCall>,
     /// Messages or items in the conversation.
@@ -192,6 +214,8 @@ pub struct Response {
     /// Byte range, name and description hash input of every tool in a list of
     /// tools (MCP `tools/list`). Ranges are whole array elements.
     pub tools_listed: Vec<Field<String>>,
+    /// The same of the skills on an A2A agent's card.
+    pub skills_listed: Vec<Field<String>>,
 }
 
 /// What one event of a stream carries.
@@ -259,6 +283,17 @@ pub struct ToolCall {
     /// Raw bytes of the arguments: a JSON object, or the inside of a JSON
     /// string that holds one.
     pub arguments: Option<Range<usize>>,
+}
+
+/// An MCP request or notification: what is asked of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcCall {
+    /// `tools/call`, `resources/read` …
+    pub method: String,
+    /// Tool or prompt.
+    pub name: Option<String>,
+    /// Resource.
+    pub uri: Option<String>,
 }
 
 /// Tokens as a provider counts them. `None`: it did not say.

@@ -1,0 +1,279 @@
+//! What an answer may bring: tools that the model calls, tools and skills that
+//! a server lists. One gate serves whole answers and live streams.
+//!
+//! In a stream a call is judged by its name when it starts. Where the policy
+//! says what a tool may be called with, its arguments are withheld until they
+//! are complete: half of them prove nothing.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::access::arguments_fit;
+use crate::audit::digest::hex;
+use crate::config::Config;
+use crate::limits::{MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
+use crate::policy::Policy;
+use crate::policy::access::{Pinned, Unpinned};
+use crate::text::escape;
+use crate::wire::edit::{Edit, keep_elements};
+use crate::wire::{Channel, Field, Response, StreamEvent, ToolCall};
+
+/// Codes of refusals.
+pub(super) const CALLED: &str = "policy.tool_called";
+pub(super) const ARGUMENTS: &str = "policy.tool_arguments";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// Configuration and the policy in it; `None`: everything passes.
+    policy: Option<(Rc<Config>, usize)>,
+    server: String,
+    is_mcp: bool,
+    enforced: bool,
+    /// Calls of a stream whose arguments are not complete.
+    open: BTreeMap<Channel, String>,
+    /// Names of the calls so far.
+    names: BTreeMap<Channel, String>,
+    pub(super) notes: Notes,
+}
+
+/// What the gate has seen, for the record.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What would have been refused.
+    pub(super) would_deny: Option<&'static str>,
+    /// Tools listed, with their hashes.
+    pub(super) listed: Vec<(String, String)>,
+    /// Tools and skills taken out of lists.
+    pub(super) hidden: u32,
+    /// Tools that differ from their pin, and those without one.
+    pub(super) changed: u32,
+    pub(super) unpinned: u32,
+}
+
+impl Gate {
+    pub(super) fn new(
+        policy: Option<(Rc<Config>, usize)>,
+        server: String,
+        is_mcp: bool,
+        enforced: bool,
+    ) -> Self {
+        Gate { policy, server, is_mcp, enforced, ..Gate::default() }
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        let (config, at) = self.policy.as_ref()?;
+        config.policies.get(*at)
+    }
+
+    /// Refuse, or note that it would have been.
+    fn deny(&mut self, code: &'static str) -> Result<(), &'static str> {
+        if self.enforced {
+            return Err(code);
+        }
+        self.notes.would_deny.get_or_insert(code);
+        Ok(())
+    }
+
+    fn permits(&self, name: &str) -> bool {
+        self.policy().is_none_or(|p| p.access.tools.permits(name))
+    }
+
+    fn fits(&self, name: &str, json: &[u8]) -> bool {
+        self.policy().is_none_or(|p| arguments_fit(p, name, json))
+    }
+
+    /// A whole answer: what has to be cut out of it, or why it is refused.
+    pub(super) fn whole(&mut self, read: &Response, body: &[u8]) -> Result<Vec<Edit>, &'static str> {
+        for call in &read.tool_calls {
+            if !self.permits(&call.name) {
+                self.deny(CALLED)?;
+            }
+            if !self.fits(&call.name, &arguments(call, body)) {
+                self.deny(ARGUMENTS)?;
+            }
+        }
+        let mut edits = self.tools(&read.tools_listed, body);
+        let skills: Vec<_> = read
+            .skills_listed
+            .iter()
+            .map(|s| self.policy().is_none_or(|p| p.access.skills.permits(&s.value)))
+            .collect();
+        edits.extend(self.keep(&read.skills_listed, &skills, body));
+        Ok(edits)
+    }
+
+    /// An event of a stream, before any of it is sent on. `is_known`: the
+    /// channel has had text already.
+    pub(super) fn event(
+        &mut self,
+        event: &StreamEvent,
+        data: &[u8],
+        is_known: impl Fn(&Channel) -> bool,
+    ) -> Result<Vec<Edit>, &'static str> {
+        for (channel, call) in &event.tool_calls {
+            let name = call.name.clone();
+            // SDKs join the names that come for one call; other dialects send
+            // several calls on a channel. Joined they must not be what is denied.
+            let joined = match self.names.get(channel) {
+                Some(before) if *before != name => format!("{before}{name}"),
+                _ => name.clone(),
+            };
+            let denied = self.policy().is_some_and(|p| p.access.tools.denies(&joined));
+            if denied || !self.permits(&name) {
+                self.deny(CALLED)?;
+            }
+            if self.names.len() >= MAX_STREAM_CHANNELS && !self.names.contains_key(channel) {
+                return Err("stream.channels");
+            }
+            self.names.insert(*channel, joined);
+            let streamed = event.pieces.iter().any(|piece| piece.channel == *channel);
+            let whole = arguments(call, data);
+            if !streamed && !matches!(whole.trim_ascii(), b"" | b"{}") && !self.fits(&name, &whole) {
+                self.deny(ARGUMENTS)?;
+            }
+            if self.policy().is_some_and(|p| p.constrains(&name))
+                && (streamed || whole.trim_ascii().len() <= 2)
+            {
+                // Arguments before their name have been sent unjudged.
+                if is_known(channel) && !self.open.contains_key(channel) {
+                    self.deny(ARGUMENTS)?;
+                }
+                self.open.insert(*channel, name);
+            }
+        }
+        Ok(self.tools(&event.tools_listed, data))
+    }
+
+    /// The text of this channel waits for its end.
+    pub(super) fn holds(&self, channel: &Channel) -> bool {
+        self.enforced && self.open.contains_key(channel)
+    }
+
+    /// The arguments on a channel are complete.
+    pub(super) fn close(&mut self, channel: &Channel, json: &str) -> Result<(), &'static str> {
+        match self.open.remove(channel) {
+            Some(name) if !self.fits(&name, json.as_bytes()) => self.deny(ARGUMENTS),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stream is over: calls that came without arguments.
+    pub(super) fn close_all(&mut self) -> Result<(), &'static str> {
+        for name in std::mem::take(&mut self.open).into_values() {
+            if !self.fits(&name, b"") {
+                self.deny(ARGUMENTS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tools of a list that the policy or a pin keeps out.
+    fn tools(&mut self, tools: &[Field<String>], body: &[u8]) -> Vec<Edit> {
+        if tools.is_empty() || !self.is_mcp {
+            return Vec::new();
+        }
+        let mut keep = Vec::with_capacity(tools.len());
+        for tool in tools {
+            let raw = tool.range.clone().and_then(|range| body.get(range)).unwrap_or_default();
+            let hash = tool_hash(raw);
+            keep.push(self.keeps_tool(&tool.value, &hash));
+            if self.notes.listed.len() < MAX_LISTED_TOOLS {
+                self.notes.listed.push((tool.value.clone(), hash));
+            }
+        }
+        self.keep(tools, &keep, body)
+    }
+
+    fn keeps_tool(&mut self, name: &str, hash: &str) -> bool {
+        let Some(policy) = self.policy() else { return true };
+        let pins = &policy.access.mcp.pins;
+        let permitted = policy.permits_mcp_tool(name);
+        let (hide, unpinned) = (pins.hide_changed, pins.unpinned == Unpinned::Hide);
+        match pins.compare(&self.server, name, hash) {
+            Pinned::Same => permitted,
+            Pinned::Changed => {
+                self.notes.changed = self.notes.changed.saturating_add(1);
+                permitted && !hide
+            }
+            Pinned::Unknown => {
+                self.notes.unpinned = self.notes.unpinned.saturating_add(1);
+                permitted && !unpinned
+            }
+        }
+    }
+
+    /// Edits that leave of each list what is kept.
+    fn keep(&mut self, listed: &[Field<String>], keep: &[bool], body: &[u8]) -> Vec<Edit> {
+        let hidden = keep.iter().filter(|keep| !**keep).count();
+        self.notes.hidden = self.notes.hidden.saturating_add(u32::try_from(hidden).unwrap_or(u32::MAX));
+        if !self.enforced || hidden == 0 {
+            return Vec::new();
+        }
+        let all: Vec<_> =
+            listed.iter().zip(keep).filter_map(|(f, keep)| Some((f.range.clone()?, *keep))).collect();
+        // A batch holds several lists: only elements with a comma between are of one.
+        let of_one = |a: usize, b: usize| {
+            let between = body.get(a..b).unwrap_or_default();
+            between.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',')
+        };
+        all.chunk_by(|(a, _), (b, _)| of_one(a.end, b.start)).flat_map(keep_elements).collect()
+    }
+}
+
+/// Edits inside a part that is taken out are no longer needed.
+pub(super) fn merge(edits: Vec<Edit>, cuts: Vec<Edit>) -> Vec<Edit> {
+    let inside =
+        |e: &Edit| cuts.iter().any(|cut| cut.range.start <= e.range.start && e.range.end <= cut.range.end);
+    let mut all: Vec<_> = edits.into_iter().filter(|e| !inside(e)).collect();
+    all.extend(cuts);
+    all
+}
+
+/// Arguments of a call as a JSON document.
+fn arguments(call: &ToolCall, body: &[u8]) -> Vec<u8> {
+    let Some(range) = call.arguments.clone() else { return Vec::new() };
+    let raw = body.get(range.clone()).unwrap_or_default();
+    let in_string = range.start.checked_sub(1).and_then(|at| body.get(at)) == Some(&b'"');
+    let mut text = String::new();
+    if !in_string || escape::unescape_json(raw, &mut text).is_err() {
+        return raw.to_vec();
+    }
+    text.into_bytes()
+}
+
+/// SHA-256 of a tool in canonical form: members sorted, no white space.
+/// `_meta` and `icons`, which no model reads, are left out.
+pub fn tool_hash(raw: &[u8]) -> String {
+    let Ok(mut tool) = serde_json::from_slice::<serde_json::Value>(raw) else { return String::new() };
+    if let Some(members) = tool.as_object_mut() {
+        members.shift_remove("_meta");
+        members.shift_remove("icons");
+    }
+    tool.sort_all_objects();
+    hex(&Sha256::digest(tool.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_hash_is_of_what_it_says_not_of_how() {
+        let one = tool_hash(br#"{"name":"a","inputSchema":{"x":1,"y":[1,2]},"_meta":{"n":1}}"#);
+        assert_eq!(one, tool_hash(br#"{ "inputSchema" : {"y":[1, 2],"x":1}, "name":"\u0061"}"#));
+        assert_ne!(one, tool_hash(br#"{"name":"a","inputSchema":{"x":1,"y":[2,1]}}"#));
+        assert_eq!(one.len(), 64);
+        assert_eq!(tool_hash(b"{"), "");
+    }
+
+    #[test]
+    fn edits_in_a_part_that_goes_are_dropped() {
+        let edit = |range: std::ops::Range<usize>| Edit { range, with: Vec::new() };
+        let merged = merge(vec![edit(1..2), edit(5..6), edit(10..11)], vec![edit(4..10)]);
+        assert_eq!(merged, [edit(1..2), edit(10..11), edit(4..10)]);
+    }
+}
