@@ -14,15 +14,15 @@ use std::ops::Range;
 
 use super::gate::{Gate, merge};
 use super::inspect::{Change, Hit, Judge, Scratch, Verdict, encode};
+pub(super) use super::seen::{Cut, Seen};
+use super::seen::{blocked, refused};
 use super::tally::Tally;
 use crate::detect::Input;
 use crate::limits::{MAX_HELD_BYTES, MAX_STREAM_CHANNELS};
 use crate::text::{Encoding, Span, SpanKind, escape};
 use crate::wire::edit::Edit;
 use crate::wire::json::Doc;
-use crate::wire::{
-    Channel, Dialect, Framing, Operation, Piece, Refusal, Skips, StreamEvent, ToolCall, Usage,
-};
+use crate::wire::{Channel, Dialect, Framing, Operation, Piece, StreamEvent};
 use crate::wire::{Frame, Framer};
 
 /// A live stream of one response.
@@ -43,30 +43,6 @@ pub(super) struct Live {
     pub(super) edited: bool,
     /// What the stream told about itself.
     pub(super) seen: Seen,
-}
-
-/// What a stream tells about itself on the way.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) model: Option<String>,
-    pub(super) usage: Option<Usage>,
-    pub(super) finish: Option<String>,
-    pub(super) tool_calls: Vec<ToolCall>,
-    pub(super) skipped: Skips,
-    /// Bytes of text produced, for an estimate where no usage comes.
-    pub(super) text_bytes: u64,
-    pub(super) done: bool,
-}
-
-/// Why a stream cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// A rule blocks it.
-    Blocked(String),
-    /// The budget is used up.
-    Spent(Refusal),
-    /// It cannot be read: what and where, without content.
-    Unreadable(&'static str),
 }
 
 /// An event that waits.
@@ -371,18 +347,6 @@ impl Live {
             }
         }
         Ok(())
-    }
-}
-
-fn refused(code: &'static str) -> Cut {
-    Cut::Blocked(code.to_owned())
-}
-
-fn blocked(rule: Option<String>, exhausted: bool) -> Result<(), Cut> {
-    match rule {
-        Some(rule) => Err(Cut::Blocked(rule)),
-        None if exhausted => Err(Cut::Blocked("engine.budget".to_owned())),
-        None => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ mod inspect;
 mod live;
 mod request;
 mod response;
+mod seen;
 mod settle;
 mod tally;
 mod vault;
