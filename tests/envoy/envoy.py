@@ -73,8 +73,11 @@ def base64url(data: bytes) -> bytes:
 # --- configuration ---
 
 
-def cluster(name: str, port: int) -> dict:
+def cluster(name: str, port: int, trailers: bool = False) -> dict:
+    protocol = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    http1 = {"http_protocol_options": {"enable_trailers": trailers}}
     return {
+        "typed_extension_protocol_options": {protocol: {"@type": ANY + protocol, "explicit_http_config": http1}},
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
@@ -244,8 +247,8 @@ def bootstrap(options: Options, module: str, log: str, primary: int, secondary: 
                 }
             ],
             "clusters": [
-                cluster("primary", primary),
-                cluster("secondary", secondary),
+                cluster("primary", primary, options.response_trailers),
+                cluster("secondary", secondary, options.response_trailers),
                 aggregate("failover", ["primary", "secondary"]),
                 *(cluster(name, port) for name, port in options.clusters.items()),
             ],
