@@ -33,6 +33,14 @@ pub const MAX_STREAM_CHANNELS: usize = 256;
 /// cut with the dialect's error event.
 pub const MAX_HELD_BYTES: usize = 256 * 1024;
 
+/// Text before the settled point of a stream that is unmasked again with what
+/// follows: a run of letters or digits under one disguise.
+pub const DISGUISE_CONTEXT: usize = 64;
+
+/// Text withheld at most because it may be a value in disguise. What is longer
+/// goes, and `coverage` says so.
+pub const MAX_DISGUISE_BYTES: usize = 4096;
+
 /// Longest match a streamed rule may have. Bounds the hold-back of a channel.
 pub const MAX_MATCH_BYTES: usize = 8192;
 

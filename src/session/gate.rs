@@ -224,9 +224,12 @@ impl Gate {
 }
 
 /// Edits inside a part that is taken out are no longer needed.
-pub(super) fn merge(edits: Vec<Edit>, cuts: Vec<Edit>) -> Vec<Edit> {
-    let inside =
-        |e: &Edit| cuts.iter().any(|cut| cut.range.start <= e.range.start && e.range.end <= cut.range.end);
+pub(super) fn merge(edits: Vec<Edit>, mut cuts: Vec<Edit>) -> Vec<Edit> {
+    cuts.sort_by_key(|cut| cut.range.start);
+    let inside = |e: &Edit| {
+        let after = cuts.partition_point(|cut| cut.range.end < e.range.end);
+        cuts.get(after).is_some_and(|cut| cut.range.start <= e.range.start)
+    };
     let mut all: Vec<_> = edits.into_iter().filter(|e| !inside(e)).collect();
     all.extend(cuts);
     all

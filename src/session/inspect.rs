@@ -48,13 +48,15 @@ pub(super) struct Verdict {
     pub(super) quarantine: Option<String>,
     /// Inspection stopped short.
     pub(super) exhausted: bool,
+    /// A match in a stream was seen when part of it had gone.
+    pub(super) late: bool,
 }
 
 /// A match of a rule in a text, and how the text was disguised there.
 #[derive(Clone, Debug)]
 pub(super) struct Hit {
     rule: RuleIndex,
-    range: Range<usize>,
+    pub(super) range: Range<usize>,
     transforms: Transforms,
 }
 
@@ -116,33 +118,69 @@ impl Judge<'_> {
         tally: &mut Tally,
         verdict: &mut Verdict,
     ) -> Vec<Change> {
-        let Scratch { engine, matches, views, .. } = scratch;
         let mut hits = Vec::new();
-        verdict.exhausted |= self.scan(self.input(text, kind), engine, matches);
-        hits.extend(matches.drain(..).map(Hit::raw));
-        let made = text::views(text, views, &mut |view| {
-            let input = Input { view: View::Clean, ..self.input(view.text, kind) };
-            verdict.exhausted |= self.scan(input, engine, matches);
-            if view.transforms.intersects(Transforms::DECODED) {
-                // Credentials are matched as written: a decoded text counts as such.
-                let mut again = std::mem::take(matches);
-                verdict.exhausted |= self.scan(self.input(view.text, kind), engine, matches);
-                matches.append(&mut again);
-            }
-            self.map_back(view, matches, &mut hits);
-        });
-        verdict.exhausted |= made.exhausted;
+        verdict.exhausted |= self.scan(self.input(text, kind), &mut scratch.engine, &mut scratch.matches);
+        hits.extend(scratch.matches.drain(..).map(Hit::raw));
+        self.views(text, kind, false, scratch, verdict, 0, &mut hits);
         self.changes(text, 0..text.len(), hits, kind, tally, verdict)
     }
 
+    /// Look at every view of `text`. Hits are added with `base` added to their
+    /// ranges. Returns up to where `text` is settled, if more of it may follow
+    /// (`grows`): a disguise that turns text round is not waited for.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn views(
+        &self,
+        text: &str,
+        kind: SpanKind,
+        grows: bool,
+        scratch: &mut Scratch,
+        verdict: &mut Verdict,
+        base: usize,
+        hits: &mut Vec<Hit>,
+    ) -> usize {
+        let Scratch { engine, matches, views, .. } = scratch;
+        let mut settled = text.len();
+        let made = text::views(text, views, &mut |view| {
+            let open = grows && !view.transforms.intersects(Transforms::REVERSED) && view.ends_at(text.len());
+            let input = Input { view: View::Clean, at_end: !open, ..self.input(view.text, kind) };
+            let mut outcome = self.scan_again(input, engine, matches);
+            if view.transforms.intersects(Transforms::DECODED) {
+                // Credentials are matched as written: a decoded text counts as such.
+                let mut again = std::mem::take(matches);
+                let raw = self.scan_again(Input { view: View::Raw, ..input }, engine, matches);
+                matches.append(&mut again);
+                outcome.settled = outcome.settled.min(raw.settled);
+                outcome.budget_exhausted |= raw.budget_exhausted;
+            }
+            verdict.exhausted |= outcome.budget_exhausted;
+            if outcome.settled < view.text.len() {
+                settled = settled.min(view.source_range(outcome.settled..view.text.len()).start);
+                matches.retain(|m| m.range.end <= outcome.settled);
+            }
+            self.map_back(view, matches, base, hits);
+        });
+        verdict.exhausted |= made.exhausted;
+        settled
+    }
+
     fn scan(&self, input: Input<'_>, engine: &mut detect::Scratch, matches: &mut Vec<Match>) -> bool {
+        self.scan_again(input, engine, matches).budget_exhausted
+    }
+
+    fn scan_again(
+        &self,
+        input: Input<'_>,
+        engine: &mut detect::Scratch,
+        matches: &mut Vec<Match>,
+    ) -> detect::Outcome {
         matches.clear();
-        self.config.engine.scan(&input, engine, matches).budget_exhausted
+        self.config.engine.scan(&input, engine, matches)
     }
 
     /// Matches in a view become hits in the text it was made from, unless the
     /// rule has a hit there already.
-    fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, hits: &mut Vec<Hit>) {
+    fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, base: usize, hits: &mut Vec<Hit>) {
         matches.sort_by_key(|m| (m.range.start, m.range.end));
         matches.dedup();
         let ranges: Vec<_> = matches.iter().map(|m| m.range.clone()).collect();
@@ -150,6 +188,7 @@ impl Judge<'_> {
             return;
         }
         for (found, range) in matches.drain(..).zip(view.source_ranges(&ranges)) {
+            let range = base + range.start..base + range.end;
             let known = hits
                 .iter()
                 .any(|h| h.rule == found.rule && h.range.start < range.end && range.start < h.range.end);
@@ -233,15 +272,18 @@ impl Judge<'_> {
 
     /// The last place up to `now` that lies in no placeholder, whole or begun
     /// at the end of `text`, and in no match: text before it is settled.
-    pub(super) fn before_placeholder(&self, text: &str, from: usize, now: usize, found: &[Match]) -> usize {
-        if !self.restores() {
-            return now;
-        }
+    pub(super) fn before_placeholder<'r>(
+        &self,
+        text: &str,
+        from: usize,
+        now: usize,
+        found: impl Iterator<Item = &'r Range<usize>>,
+    ) -> usize {
         let vault = self.vault.borrow();
         let fresh = text.get(from..).unwrap_or_default();
         let mut whole: Vec<_> =
             vault.find(fresh).into_iter().map(|(r, _)| from + r.start..from + r.end).collect();
-        whole.extend(found.iter().map(|m| m.range.clone()));
+        whole.extend(found.cloned());
         // Latest first: giving way to one may lead into another before it.
         whole.sort_by_key(|r| std::cmp::Reverse(r.start));
         let begun = vault.open_at_end(fresh).map_or(now, |at| now.min(from + at));

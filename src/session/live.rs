@@ -10,19 +10,18 @@
 //! because the engine's `settled` does not.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 
+use super::channel::{Splice, Text};
 use super::gate::{Gate, merge};
-use super::inspect::{Change, Hit, Judge, Scratch, Verdict, encode};
+use super::inspect::{Judge, Scratch, Verdict};
 pub(super) use super::seen::{Cut, Seen};
 use super::seen::{blocked, refused};
 use super::tally::Tally;
-use crate::detect::Input;
 use crate::limits::{MAX_HELD_BYTES, MAX_STREAM_CHANNELS};
-use crate::text::{Encoding, Span, SpanKind, escape};
+use crate::text::{Encoding, escape};
 use crate::wire::edit::Edit;
 use crate::wire::json::Doc;
-use crate::wire::{Channel, Dialect, Framing, Operation, Piece, StreamEvent};
+use crate::wire::{Channel, Dialect, Framing, Operation, Piece, Refusal, StreamEvent};
 use crate::wire::{Frame, Framer};
 
 /// A live stream of one response.
@@ -39,6 +38,8 @@ pub(super) struct Live {
     drop_usage: bool,
     /// Judges what is called and listed.
     pub(super) gate: Gate,
+    /// First and last byte sent that is no white space.
+    sent: Option<(u8, u8)>,
     /// A match was replaced.
     pub(super) edited: bool,
     /// What the stream told about itself.
@@ -54,35 +55,6 @@ struct Held {
     drop: bool,
     /// A match lies in it.
     redacted: bool,
-}
-
-/// A channel's text from a little before its settled point on.
-struct Text {
-    kind: SpanKind,
-    encoding: Encoding,
-    /// Decoded text.
-    tail: String,
-    /// Bytes of `tail` that are settled.
-    settled: usize,
-    /// Pieces that reach beyond the settled point.
-    pieces: VecDeque<Part>,
-    /// For JSON inside JSON: `tail` starts inside a string of it.
-    in_string: bool,
-}
-
-/// A piece of a channel: where it lies in `tail`, and in which frame.
-struct Part {
-    frame: u64,
-    span: Span,
-    at: Range<usize>,
-}
-
-/// A part of a change: in which frame, and where in the text of which span.
-struct Splice {
-    frame: u64,
-    span: Span,
-    text: Range<usize>,
-    with: Vec<u8>,
 }
 
 impl Held {
@@ -126,6 +98,7 @@ impl Live {
             channels: BTreeMap::new(),
             drop_usage,
             gate,
+            sent: None,
             edited: false,
             seen: Seen::default(),
         }
@@ -150,6 +123,7 @@ impl Live {
             self.frame(frame, judge, scratch, tally)?;
             self.release(out)?;
         }
+        self.note_sent(out);
         if fault.is_some() {
             return Err(Cut::Unreadable("stream.framing"));
         }
@@ -160,9 +134,28 @@ impl Live {
         Ok(())
     }
 
-    /// What the stream is cut by.
-    pub(super) fn framing(&self) -> Framing {
-        self.framer.framing()
+    /// The bytes that end the stream with a refusal, after what was sent. An
+    /// element of a JSON array needs what goes before it; behind its end, or
+    /// where one object stands for it, nothing can be said.
+    pub(super) fn refusal_event(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+        let event = self.dialect.refusal_event(self.framer.framing(), refusal);
+        if self.framer.framing() == Framing::JsonArray && !event.is_empty() {
+            self.note_sent(out);
+            match self.sent {
+                None => out.push(b'['),
+                Some((b'[', b'[' | b',')) => {}
+                Some((b'[', last)) if last != b']' => out.push(b','),
+                Some(_) => return,
+            }
+        }
+        out.extend_from_slice(&event);
+    }
+
+    fn note_sent(&mut self, out: &[u8]) {
+        let mut bytes = out.iter().copied().filter(|b| !b.is_ascii_whitespace());
+        let Some(first) = bytes.next() else { return };
+        let last = bytes.next_back().unwrap_or(first);
+        self.sent = Some((self.sent.map_or(first, |(first, _)| first), last));
     }
 
     fn frame(
@@ -248,9 +241,7 @@ impl Live {
         if seen.tool_calls.len() < MAX_STREAM_CHANNELS {
             seen.tool_calls.extend(event.tool_calls.iter().map(|(_, call)| call.clone()));
         }
-        seen.skipped.tokens = seen.skipped.tokens.saturating_add(event.skipped.tokens);
-        seen.skipped.media = seen.skipped.media.saturating_add(event.skipped.media);
-        seen.skipped.opaque = seen.skipped.opaque.saturating_add(event.skipped.opaque);
+        seen.skipped.merge(event.skipped);
     }
 
     fn append(
@@ -266,21 +257,11 @@ impl Live {
         }
         let raw = data.get(piece.span.range.clone()).unwrap_or_default();
         let text = self.channels.entry(piece.channel).or_insert_with(|| Text::new(&piece.span));
-        let start = text.tail.len();
-        match piece.span.encoding {
-            Encoding::Plain | Encoding::JsonNumber => {
-                text.tail.push_str(std::str::from_utf8(raw).map_err(|_| Cut::Unreadable("stream.utf8"))?);
-            }
-            Encoding::Json | Encoding::JsonInJson => {
-                escape::unescape_json(raw, &mut text.tail).map_err(|_| Cut::Unreadable("stream.escape"))?;
-            }
-        }
-        let at = start..text.tail.len();
-        self.seen.text_bytes = self.seen.text_bytes.saturating_add(at.len() as u64);
-        if at.is_empty() {
+        let len = text.append(frame, piece.span, raw).map_err(Cut::Unreadable)?;
+        self.seen.text_bytes = self.seen.text_bytes.saturating_add(len as u64);
+        if len == 0 {
             return Ok(());
         }
-        text.pieces.push_back(Part { frame, span: piece.span, at });
         *open += 1;
         if !touched.contains(&piece.channel) {
             touched.push(piece.channel);
@@ -313,19 +294,17 @@ impl Live {
             return Ok(());
         }
         let mut verdict = Verdict::default();
-        let (settled, changes) = text.scan(end, judge, scratch, tally, &mut verdict);
-        for splice in changes.iter().flat_map(|change| text.splices(change)) {
+        for splice in text.settle(end, judge, scratch, tally, &mut verdict) {
             if let Some(held) = held_mut(&mut self.held, self.first, splice.frame) {
                 held.splice(splice)?;
             }
         }
-        text.settled = settled;
-        while let Some(part) = text.pieces.front().filter(|p| p.at.end <= settled) {
-            if let Some(held) = held_mut(&mut self.held, self.first, part.frame) {
+        while let Some(frame) = text.next_settled() {
+            if let Some(held) = held_mut(&mut self.held, self.first, frame) {
                 held.open = held.open.saturating_sub(1);
             }
-            text.pieces.pop_front();
         }
+        self.seen.late |= verdict.late;
         text.trim(judge.config.engine.look_behind());
         blocked(verdict.block, verdict.exhausted)
     }
@@ -348,125 +327,4 @@ impl Live {
         }
         Ok(())
     }
-}
-
-impl Text {
-    fn new(span: &Span) -> Self {
-        Text {
-            kind: span.kind,
-            encoding: span.encoding,
-            tail: String::new(),
-            settled: 0,
-            pieces: VecDeque::new(),
-            in_string: false,
-        }
-    }
-
-    /// Where the text is settled up to now, and what changes before that.
-    fn scan(
-        &self,
-        end: bool,
-        judge: &Judge<'_>,
-        scratch: &mut Scratch,
-        tally: &mut Tally,
-        verdict: &mut Verdict,
-    ) -> (usize, Vec<Change>) {
-        let nested = self.encoding == Encoding::JsonInJson && self.tail.contains('\\');
-        if !nested {
-            return scan_view(&self.tail, self.settled, self.kind, end, judge, scratch, tally, verdict);
-        }
-        // An escape cut in two waits for its rest.
-        let whole = if end { self.tail.len() } else { escape::whole_escapes(&self.tail) };
-        let source = self.tail.get(..whole).unwrap_or_default();
-        let mut view = String::with_capacity(source.len());
-        escape::unescape_lenient(source, &mut view);
-        let mut before = String::new();
-        escape::unescape_lenient(self.tail.get(..self.settled).unwrap_or_default(), &mut before);
-        let (settled, mut changes) =
-            scan_view(&view, before.len(), self.kind, end, judge, scratch, tally, verdict);
-        let mut offsets: Vec<usize> = changes.iter().flat_map(|c| [c.range.start, c.range.end]).collect();
-        offsets.push(settled);
-        let mapped = escape::source_offsets_lenient(source, &offsets);
-        for (i, change) in changes.iter_mut().enumerate() {
-            if let (Some(s), Some(e)) = (mapped.get(2 * i), mapped.get(2 * i + 1)) {
-                change.range = *s..*e;
-            }
-        }
-        (mapped.last().copied().unwrap_or(self.settled), changes)
-    }
-
-    /// A change of the text, cut up by the pieces it lies in: the replacement
-    /// goes where the match starts, the rest is cut out.
-    fn splices(&self, change: &Change) -> Vec<Splice> {
-        let mut splices = Vec::new();
-        for part in &self.pieces {
-            let start = change.range.start.max(part.at.start);
-            let end = change.range.end.min(part.at.end);
-            if start >= end {
-                continue;
-            }
-            let with = if splices.is_empty() {
-                encode(&change.with, self.encoding, || {
-                    let before = self.tail.get(..change.range.start).unwrap_or_default();
-                    escape::in_json_string(before, self.in_string)
-                })
-            } else {
-                Vec::new()
-            };
-            let text = start - part.at.start..end - part.at.start;
-            splices.push(Splice { frame: part.frame, span: part.span.clone(), text, with });
-        }
-        splices
-    }
-
-    /// Drop settled text but for some context.
-    fn trim(&mut self, context: usize) {
-        let keep_from = self.pieces.front().map_or(self.settled, |p| p.at.start.min(self.settled));
-        let mut cut = keep_from.min(self.settled).saturating_sub(context);
-        while cut > 0 && !self.tail.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        if self.encoding == Encoding::JsonInJson {
-            cut = escape::whole_escapes(self.tail.get(..cut).unwrap_or_default());
-        }
-        // Trimming moves the rest to the front: wait until it is worth it.
-        if cut < context {
-            return;
-        }
-        if self.encoding == Encoding::JsonInJson {
-            let dropped = self.tail.get(..cut).unwrap_or_default();
-            self.in_string = escape::in_json_string(dropped, self.in_string);
-        }
-        self.tail.drain(..cut);
-        self.settled -= cut;
-        for part in &mut self.pieces {
-            part.at = part.at.start - cut..part.at.end - cut;
-        }
-    }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn scan_view(
-    view: &str,
-    settled: usize,
-    kind: SpanKind,
-    end: bool,
-    judge: &Judge<'_>,
-    scratch: &mut Scratch,
-    tally: &mut Tally,
-    verdict: &mut Verdict,
-) -> (usize, Vec<Change>) {
-    scratch.matches.clear();
-    let input = Input { at_end: end, skip_before: settled, ..judge.input(view, kind) };
-    let outcome = judge.config.engine.scan(&input, &mut scratch.engine, &mut scratch.matches);
-    verdict.exhausted |= outcome.budget_exhausted;
-    let mut now = outcome.settled;
-    if !end {
-        now = judge.before_placeholder(view, settled, now, &scratch.matches);
-    }
-    let now = now.max(settled);
-    scratch.matches.retain(|m| m.range.start >= settled && m.range.end <= now);
-    let hits = scratch.matches.drain(..).map(Hit::raw).collect();
-    let changes = judge.changes(view, settled..now, hits, kind, tally, verdict);
-    (now, changes)
 }

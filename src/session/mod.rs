@@ -8,6 +8,7 @@
 
 mod access;
 mod admit;
+mod channel;
 mod extend;
 mod facts;
 mod gate;

@@ -283,6 +283,9 @@ impl Session {
         if request.skipped.remote > 0 {
             self.gap(CoverageState::Partial, "request.remote");
         }
+        if request.skipped.token_ids > 0 {
+            self.gap(CoverageState::Partial, "request.token_ids");
+        }
         self.asked.stream = request.stream;
         self.asked.rpc_ids = request.rpc_ids.clone();
     }

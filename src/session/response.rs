@@ -203,6 +203,9 @@ impl Session {
         if skipped.remote > 0 {
             self.gap(CoverageState::Partial, "response.remote");
         }
+        if skipped.token_ids > 0 {
+            self.gap(CoverageState::Partial, "response.token_ids");
+        }
     }
 
     fn gate(&self) -> Gate {
@@ -324,7 +327,7 @@ impl Session {
     }
 
     /// End a stream with the dialect's error event.
-    fn cut(&mut self, live: Live, cut: Cut, out: &mut Vec<u8>) {
+    fn cut(&mut self, mut live: Live, cut: Cut, out: &mut Vec<u8>) {
         let (reason, code, message) = match cut {
             Cut::Blocked(rule) => {
                 (Reason::Forbidden, rule.clone(), format!("the answer was cut by rule {rule}"))
@@ -339,16 +342,14 @@ impl Session {
                 )
             }
         };
-        if let Some((dialect, _)) = self.target {
-            let refusal = Refusal {
-                reason,
-                message,
-                code: code.clone(),
-                retry_after: None,
-                rpc_ids: self.asked.rpc_ids.clone(),
-            };
-            out.extend_from_slice(&dialect.refusal_event(live.framing(), &refusal));
-        }
+        let refusal = Refusal {
+            reason,
+            message,
+            code: code.clone(),
+            retry_after: None,
+            rpc_ids: self.asked.rpc_ids.clone(),
+        };
+        live.refusal_event(&refusal, out);
         self.note_live(&live);
         self.record.decision = Decision::Deny;
         self.record.outcome = Outcome::Refused;
@@ -374,6 +375,9 @@ impl Session {
             self.record.decision = Decision::Redact;
         }
         self.note_skips(seen.skipped);
+        if seen.late {
+            self.gap(CoverageState::Partial, "response.disguised");
+        }
         self.money.produced(seen.usage, seen.text_bytes);
     }
 }

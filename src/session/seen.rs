@@ -13,6 +13,8 @@ pub(super) struct Seen {
     /// Bytes of text produced, for an estimate where no usage comes.
     pub(super) text_bytes: u64,
     pub(super) done: bool,
+    /// A disguised value came to light when part of it had gone.
+    pub(super) late: bool,
 }
 
 /// Why a stream cannot go on.

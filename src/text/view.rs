@@ -72,6 +72,14 @@ impl View<'_> {
         found.pop().unwrap_or_default()
     }
 
+    /// Whether the view's end was made from the raw text's end, at `len`.
+    pub fn ends_at(&self, len: usize) -> bool {
+        match self.origin {
+            Origin::Raw(base) => base + self.text.len() == len,
+            Origin::Made(_, parent) => parent.ends_at(len),
+        }
+    }
+
     /// [`source_range`](Self::source_range) of many ranges, sorted by start,
     /// for the price of one.
     pub fn source_ranges(&self, ranges: &[Range<usize>]) -> Vec<Range<usize>> {

@@ -41,6 +41,23 @@ pub struct Skips {
     pub token_ids: u32,
 }
 
+impl Skips {
+    /// Add those of another document.
+    pub fn merge(&mut self, other: Skips) {
+        let Skips { tokens, media, opaque, echoes, remote, token_ids } = other;
+        for (sum, more) in [
+            (&mut self.tokens, tokens),
+            (&mut self.media, media),
+            (&mut self.opaque, opaque),
+            (&mut self.echoes, echoes),
+            (&mut self.remote, remote),
+            (&mut self.token_ids, token_ids),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
 /// What [`Claims::finish`] hands back.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
