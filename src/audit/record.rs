@@ -19,6 +19,9 @@ pub struct Record {
     pub subject: String,
     /// Groups of the subject.
     pub groups: Vec<String>,
+    /// Who acts for the subject: the agent that calls, then those before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
     /// Address and port of the downstream connection.
     pub source_ip: String,
     /// Name of the policy that applied.

@@ -1,6 +1,7 @@
 //! The configuration: as written, then resolved into what the data path uses.
 
 pub mod access;
+mod identity;
 mod path;
 mod resolve;
 pub mod written;
@@ -13,7 +14,7 @@ use crate::policy::{Policy, Source};
 use crate::quota;
 use crate::rules::{RuleIndex, RuleSet};
 
-use written::{Mode, OnFault, Unrecognised};
+use written::{Mode, OnFault, QueryCredentials, Unrecognised};
 
 /// Everything the data path needs, checked and compiled.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub claims: Vec<Vec<String>>,
     /// What to do with unknown formats.
     pub unrecognised: Unrecognised,
+    /// What to do with credentials in query strings.
+    pub query_credentials: QueryCredentials,
     /// Cap on request bodies.
     pub max_request_bytes: usize,
     /// Cap on response bodies.

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use sha2::{Digest as _, Sha256};
 
 use super::written::{self, ActionSetting, Document};
-use super::{Config, ConfigError, access, path};
+use super::{Config, ConfigError, access, identity, path};
 use crate::audit::{self, digest::hex};
 use crate::detect::Engine;
 use crate::limits::MAX_BODY_BYTES_CEILING;
-use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan, Source};
+use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
 use crate::quota;
 use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
 use crate::wire::json::Doc;
@@ -31,7 +31,7 @@ impl Config {
         }
         let mut digest = hex(&Sha256::digest(text.as_bytes()));
         digest.truncate(16);
-        let (sources, claims) = identity(&document.identity)?;
+        let (sources, claims) = identity::resolve(&document.identity)?;
         let (rules, monitored, engine) = rules(document.rules)?;
         let prices =
             quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
@@ -46,6 +46,7 @@ impl Config {
             sources,
             claims,
             unrecognised: document.traffic.unrecognised,
+            query_credentials: document.traffic.query_credentials,
             max_request_bytes: body_cap("traffic.max_request_bytes", document.traffic.max_request_bytes)?,
             max_response_bytes: body_cap("traffic.max_response_bytes", document.traffic.max_response_bytes)?,
             aliases: document.models.aliases,
@@ -104,69 +105,6 @@ fn body_cap(path: &str, bytes: usize) -> Result<usize, ConfigError> {
         1..=MAX_BODY_BYTES_CEILING => Ok(bytes),
         _ => Err(error(path, format!("must be from 1 to {MAX_BODY_BYTES_CEILING}"))),
     }
-}
-
-/// Sources, and the attributes they need. Identity claims are counted from
-/// [`super::FIRST_IDENTITY_CLAIM`].
-fn identity(written: &written::Identity) -> Result<(Vec<Source>, Vec<Vec<String>>), ConfigError> {
-    let path = |parts: &[&str]| parts.iter().map(|p| p.to_string()).collect::<Vec<_>>();
-    let mut claims = vec![
-        path(&["source", "address"]),
-        path(&["xds", "route_metadata", "filter_metadata", "portcullis", "policy"]),
-    ];
-    let fixed = claims.len();
-    let mut sources = Vec::new();
-    for (i, source) in written.sources.iter().enumerate() {
-        let at = format!("identity.sources[{i}]");
-        sources.push(match source {
-            written::Source::Jwt(jwt) => {
-                if jwt.provider_key.is_empty() || jwt.subject.is_empty() {
-                    return Err(error(format!("{at}.jwt"), "provider_key and subject must not be empty"));
-                }
-                let claim = |name: &str| {
-                    let mut p = path(&[
-                        "metadata",
-                        "filter_metadata",
-                        "envoy.filters.http.jwt_authn",
-                        &jwt.provider_key,
-                    ]);
-                    p.extend(name.split('.').map(str::to_owned));
-                    p
-                };
-                claims.push(claim(&jwt.subject));
-                let subject = claims.len() - 1 - fixed;
-                let groups = jwt.groups.as_deref().map(|g| {
-                    claims.push(claim(g));
-                    claims.len() - 1 - fixed
-                });
-                Source::Jwt { subject, groups }
-            }
-            written::Source::Spiffe(_) => {
-                claims.push(path(&["connection", "uri_san_peer_certificate"]));
-                Source::Spiffe(claims.len() - 1 - fixed)
-            }
-            written::Source::Header(header) => {
-                if !header.trusted {
-                    return Err(error(
-                        format!("{at}.header.trusted"),
-                        "must be true: any client can send this header unless something in front sets it",
-                    ));
-                }
-                if header.name.is_empty() {
-                    return Err(error(format!("{at}.header.name"), "must not be empty"));
-                }
-                let lower = |s: &String| s.to_ascii_lowercase();
-                Source::Header { name: lower(&header.name), groups: header.groups.as_ref().map(lower) }
-            }
-        });
-    }
-    if written.required && sources.is_empty() {
-        return Err(error(
-            "identity.sources",
-            "is empty, so every request would be refused; name a source, or set identity.required to false",
-        ));
-    }
-    Ok((sources, claims))
 }
 
 fn rules(written: written::Rules) -> Result<(RuleSet, HashSet<RuleIndex>, Engine), ConfigError> {
@@ -235,7 +173,8 @@ fn policies(written: &[written::Policy]) -> Result<Vec<Policy>, ConfigError> {
                 format!("can never apply: policy \"{first}\" before it matches everybody"),
             ));
         }
-        if policy.matches.groups.is_empty() && policy.matches.subjects.is_empty() {
+        let matches = &policy.matches;
+        if matches.groups.is_empty() && matches.subjects.is_empty() && matches.actors.is_empty() {
             open = Some(&policy.name);
         }
         policies.push(resolve_policy(policy, &at)?);
@@ -253,6 +192,7 @@ fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigE
         enforced: !written.monitor,
         groups: written.matches.groups.clone(),
         subjects: globs(&written.matches.subjects, &format!("{at}.match.subjects"))?,
+        actors: globs(&written.matches.actors, &format!("{at}.match.actors"))?,
         models: glob_set(&written.models, &format!("{at}.models"))?,
         access: access::resolve(written, at)?,
         limits: limits(&written.limits, at)?,

@@ -76,8 +76,10 @@ impl Default for Identity {
 pub enum Source {
     /// Claims that Envoy's `jwt_authn` filter verified.
     Jwt(Jwt),
-    /// URI SAN of the client's certificate.
+    /// URI SAN of the client's certificate, a SPIFFE id.
     Spiffe(Empty),
+    /// Another name in the client's certificate.
+    Certificate(Certificate),
     /// A header that something trusted in front has set.
     Header(Header),
 }
@@ -88,12 +90,65 @@ pub enum Source {
 pub struct Jwt {
     /// `payload_in_metadata` of the provider in `jwt_authn`; Istio uses `payload`.
     pub provider_key: String,
-    /// Claim of the subject; dots reach into objects.
+    /// Claim of the subject.
     #[serde(default = "sub")]
-    pub subject: String,
+    pub subject: ClaimPath,
+    /// Claim of the issuer: with it, subjects are `issuer#subject`. Wanted as
+    /// soon as more than one issuer is trusted.
+    #[serde(default)]
+    pub issuer: Option<ClaimPath>,
     /// Claim of the groups, a string or a list.
     #[serde(default)]
-    pub groups: Option<String>,
+    pub groups: Option<ClaimPath>,
+    /// Claims of those who act for the subject, the present one first:
+    /// `act.sub` (RFC 8693), `azp`.
+    #[serde(default)]
+    pub actors: Vec<ClaimPath>,
+}
+
+/// A claim: dots reach into objects. Names that have dots of their own are
+/// written as a list: `["https://corp.test/groups"]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum ClaimPath {
+    Dotted(String),
+    Parts(Vec<String>),
+}
+
+impl ClaimPath {
+    /// Its steps; `None` if one is empty.
+    pub fn parts(&self) -> Option<Vec<String>> {
+        let parts = match self {
+            ClaimPath::Dotted(text) => text.split('.').map(str::to_owned).collect(),
+            ClaimPath::Parts(parts) => parts.clone(),
+        };
+        // Envoy's attributes take NUL for the end of a step.
+        let whole = !parts.is_empty() && parts.iter().all(|p| !p.is_empty() && !p.contains('\0'));
+        whole.then_some(parts)
+    }
+}
+
+/// See [`Source::Certificate`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Which of its names.
+    pub from: CertificateName,
+}
+
+/// See [`Certificate`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateName {
+    /// First URI among the alternative names.
+    UriSan,
+    /// First DNS name among the alternative names.
+    DnsSan,
+    /// Distinguished name, as in RFC 2253.
+    Subject,
+    /// SHA-256 of the certificate, in hex.
+    Sha256,
 }
 
 /// See [`Source::Header`].
@@ -121,6 +176,8 @@ pub struct Empty {}
 pub struct Traffic {
     /// Requests and answers that no dialect recognises.
     pub unrecognised: Unrecognised,
+    /// Keys and tokens in a query string, which every log on the way keeps.
+    pub query_credentials: QueryCredentials,
     /// Body caps, in bytes.
     pub max_request_bytes: usize,
     /// Body caps, in bytes.
@@ -131,6 +188,7 @@ impl Default for Traffic {
     fn default() -> Self {
         Traffic {
             unrecognised: Unrecognised::Deny,
+            query_credentials: QueryCredentials::Deny,
             max_request_bytes: crate::limits::MAX_BODY_BYTES,
             max_response_bytes: crate::limits::MAX_BODY_BYTES,
         }
@@ -144,6 +202,18 @@ impl Default for Traffic {
 pub enum Unrecognised {
     Deny,
     Flag,
+    Allow,
+}
+
+/// See [`Traffic::query_credentials`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueryCredentials {
+    /// The request is refused.
+    Deny,
+    /// They do not go upstream.
+    Strip,
+    /// They go upstream.
     Allow,
 }
 
@@ -207,6 +277,8 @@ pub struct Match {
     pub groups: Vec<String>,
     /// Globs of subjects; one is enough.
     pub subjects: Vec<String>,
+    /// Globs of agents that act for the subject; one is enough.
+    pub actors: Vec<String>,
 }
 
 /// Globs. Deny wins; an empty allow list allows all that is not denied.
@@ -372,6 +444,6 @@ fn yes() -> bool {
     true
 }
 
-fn sub() -> String {
-    "sub".to_owned()
+fn sub() -> ClaimPath {
+    ClaimPath::Dotted("sub".to_owned())
 }

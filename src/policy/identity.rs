@@ -7,7 +7,9 @@ pub struct Identity {
     pub subject: String,
     /// Groups, in the order given.
     pub groups: Vec<String>,
-    /// Kind of source: `jwt`, `spiffe`, `header`.
+    /// Who acts for the subject: the agent that calls, then those before it.
+    pub actors: Vec<String>,
+    /// Kind of source: `jwt`, `spiffe`, `certificate`, `header`.
     pub source: &'static str,
 }
 
@@ -25,11 +27,17 @@ pub enum Source {
     Jwt {
         /// Index of the subject.
         subject: usize,
+        /// Index of the issuer, where it is part of the subject.
+        issuer: Option<usize>,
         /// Index of the groups.
         groups: Option<usize>,
+        /// Indices of those who act for the subject, the present one first.
+        actors: Vec<usize>,
     },
-    /// URI SAN of the peer certificate: index of the claim.
+    /// URI SAN of the peer certificate, if it is a SPIFFE id: index of the claim.
     Spiffe(usize),
+    /// Another property of the peer certificate: index of the claim.
+    Certificate(usize),
     /// Headers, in lower case.
     Header {
         /// Name of the subject's header.
@@ -53,15 +61,31 @@ impl Source {
     /// front has checked cannot be known.
     pub fn identify(&self, claims: &[Option<Vec<u8>>], headers: &[(Vec<u8>, Vec<u8>)]) -> Option<Identity> {
         match self {
-            Source::Jwt { subject, groups } => Some(Identity {
-                subject: name(claims.get(*subject)?.as_deref()?)?,
-                groups: groups.and_then(|at| claims.get(at)?.as_deref()).map(claim_list).unwrap_or_default(),
-                source: "jwt",
-            }),
+            Source::Jwt { subject, issuer, groups, actors } => {
+                let claim = |at: usize| name(claims.get(at)?.as_deref()?);
+                let local = claim(*subject)?;
+                Some(Identity {
+                    subject: match issuer {
+                        Some(at) => scoped(&claim(*at)?, &local)?,
+                        None => local,
+                    },
+                    groups: groups
+                        .and_then(|at| claims.get(at)?.as_deref())
+                        .map(claim_list)
+                        .unwrap_or_default(),
+                    actors: actors.iter().filter_map(|at| claim(*at)).collect(),
+                    source: "jwt",
+                })
+            }
             Source::Spiffe(at) => Some(Identity {
-                subject: name(claims.get(*at)?.as_deref()?)?,
-                groups: Vec::new(),
+                subject: name(claims.get(*at)?.as_deref()?).filter(|id| id.starts_with("spiffe://"))?,
                 source: "spiffe",
+                ..Identity::default()
+            }),
+            Source::Certificate(at) => Some(Identity {
+                subject: name(claims.get(*at)?.as_deref()?)?,
+                source: "certificate",
+                ..Identity::default()
             }),
             Source::Header { name: header, groups } => Some(Identity {
                 subject: name(single(headers, header)?)?,
@@ -70,9 +94,26 @@ impl Source {
                     None => Vec::new(),
                 },
                 source: "header",
+                ..Identity::default()
             }),
         }
     }
+
+    /// Headers that this source reads.
+    pub fn headers(&self) -> Vec<&str> {
+        match self {
+            Source::Header { name, groups } => {
+                std::iter::once(name.as_str()).chain(groups.as_deref()).collect()
+            }
+            Source::Jwt { .. } | Source::Spiffe(_) | Source::Certificate(_) => Vec::new(),
+        }
+    }
+}
+
+/// A subject among several issuers: `https://issuer#subject`. An issuer with a
+/// `#` of its own could pass for another and yields nobody.
+fn scoped(issuer: &str, subject: &str) -> Option<String> {
+    (!issuer.contains('#')).then(|| format!("{issuer}#{subject}"))
 }
 
 fn single<'h>(headers: &'h [(Vec<u8>, Vec<u8>)], name: &str) -> Option<&'h [u8]> {
@@ -163,12 +204,30 @@ mod tests {
     #[test]
     fn claims_as_lists_and_strings() {
         let list = b"\x02\0\0\0\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0fin\0\0hr\0\0".to_vec();
-        let source = Source::Jwt { subject: 0, groups: Some(1) };
+        let source = Source::Jwt { subject: 0, issuer: None, groups: Some(1), actors: Vec::new() };
         let found = source.identify(&[Some(b"ann".to_vec()), Some(list)], &[]).unwrap();
         assert_eq!(found.groups, ["fin", "hr"]);
         let found = source.identify(&[Some(b"ann".to_vec()), Some(b"fin".to_vec())], &[]).unwrap();
         assert_eq!(found.groups, ["fin"]);
         assert_eq!(source.identify(&[None, None], &[]), None);
+    }
+
+    #[test]
+    fn issuers_and_actors() {
+        let source = Source::Jwt { subject: 0, issuer: Some(1), groups: None, actors: vec![2, 3] };
+        let claim = |text: &str| Some(text.as_bytes().to_vec());
+        let who = |issuer: &str| source.identify(&[claim("ann"), claim(issuer), claim("bot"), None], &[]);
+        let found = who("https://a.test").unwrap();
+        assert_eq!((found.subject.as_str(), found.actors), ("https://a.test#ann", vec!["bot".to_owned()]));
+        assert_eq!(who("https://a.test#x"), None);
+        assert_eq!(source.identify(&[claim("ann"), None, None, None], &[]), None);
+    }
+
+    #[test]
+    fn only_a_spiffe_id_is_one() {
+        let who = |uri: &str| Source::Spiffe(0).identify(&[Some(uri.as_bytes().to_vec())], &[]);
+        assert_eq!(who("spiffe://corp/a").unwrap().subject, "spiffe://corp/a");
+        assert_eq!(who("https://corp/a"), None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Policy {
     pub groups: Vec<String>,
     /// Subjects it is for; empty: any.
     pub subjects: Vec<Glob>,
+    /// Agents it is for, where one acts for the subject; empty: any, or none.
+    pub actors: Vec<Glob>,
     /// Models.
     pub models: GlobSet,
     /// Formats, tools, servers and skills.
@@ -68,7 +70,10 @@ impl Policy {
     pub fn is_for(&self, who: &Identity) -> bool {
         let group = self.groups.is_empty() || self.groups.iter().any(|g| who.groups.contains(g));
         let subject = self.subjects.is_empty() || self.subjects.iter().any(|g| g.matches(&who.subject));
-        group && subject
+        let acting = who.actors.first();
+        let actor =
+            self.actors.is_empty() || acting.is_some_and(|a| self.actors.iter().any(|g| g.matches(a)));
+        group && subject && actor
     }
 }
 
@@ -93,6 +98,7 @@ mod tests {
             enforced: true,
             groups: groups.iter().map(|s| s.to_string()).collect(),
             subjects: subjects.iter().map(|p| Glob::new(p).unwrap()).collect(),
+            actors: Vec::new(),
             models: GlobSet::default(),
             access: Access::default(),
             limits: Limits::default(),
@@ -112,6 +118,7 @@ mod tests {
             subject: subject.into(),
             groups: vec![group.into()],
             source: "header",
+            ..Identity::default()
         };
         for (subject, group, route, expected) in [
             ("ann", "finance", None, Some("fin")),

@@ -179,7 +179,9 @@ impl Session {
             _ => "allow",
         };
         let dialect = self.target.map(|(d, _)| d.id()).unwrap_or_default();
-        let subject: String = self.record.subject.chars().filter(|c| c.is_ascii_graphic()).collect();
+        let printable = |name: &str| name.chars().filter(|c| c.is_ascii_graphic()).collect::<String>();
+        let subject = printable(&self.record.subject);
+        let actor = self.record.chain.first().map(|name| printable(name)).unwrap_or_default();
         let model = self.asked.model.clone().unwrap_or_default();
         let policy = self.record.policy.clone().unwrap_or_default();
         for (name, value) in [
@@ -187,6 +189,7 @@ impl Session {
             ("x-portcullis-dialect", dialect.to_owned()),
             ("x-portcullis-policy", policy),
             ("x-portcullis-subject", subject),
+            ("x-portcullis-actor", actor),
             ("x-portcullis-verdict", word.to_owned()),
         ] {
             if !value.is_empty() {

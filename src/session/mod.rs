@@ -12,6 +12,7 @@ mod channel;
 mod extend;
 mod facts;
 mod gate;
+mod hygiene;
 mod inspect;
 mod live;
 mod request;

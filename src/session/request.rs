@@ -54,7 +54,7 @@ impl Session {
                 "a header that decides how the body is read is repeated or is not text",
             );
         }
-        if self.identify(headers, claims) || self.choose_policy(claims) {
+        if self.identify(headers, claims) || self.choose_policy(claims) || self.check_query(headers) {
             return Flow::Hold;
         }
         if self.target.is_none() && self.unrecognised() {
@@ -95,6 +95,8 @@ impl Session {
         if let Some(who) = &self.who {
             self.record.subject = who.subject.clone();
             self.record.groups = who.groups.clone();
+            self.record.chain = who.actors.clone();
+            self.strip_identity_headers(headers);
             return false;
         }
         self.config.identity_required

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client import Response, http1, http2
@@ -50,6 +50,10 @@ class Options:
     raw_routes: list[dict] = field(default_factory=list)
     route_metadata: dict = field(default_factory=dict)
     extra_filters: list[dict] = field(default_factory=list)
+    front_filters: list[dict] = field(default_factory=list)
+    tls: dict = field(default_factory=dict)  # paths: cert, key, ca
+    secrets: list[dict] = field(default_factory=list)
+    ecds: bool = False  # the filter from a file, see `Envoy.configure`
     # Names and ports of further clusters, for `raw_routes`.
     clusters: dict[str, int] = field(default_factory=dict)
 
@@ -201,11 +205,36 @@ def http_filters(options: Options, module: str) -> list[dict]:
         found.append(decompressor_filter())
     if options.jwt:
         found.append(jwt_filter(options))
-    if options.plugin is not None:
+    found += options.front_filters
+    if options.plugin is not None and options.ecds:
+        # Written before Envoy starts, replaced by renaming.
+        source = {"path_config_source": {"path": "ECDS_PATH"}, "resource_api_version": "V3"}
+        kinds = [HTTP + "wasm.v3.Wasm"]
+        found.append({"name": "portcullis", "config_discovery": {"config_source": source, "type_urls": kinds}})
+    elif options.plugin is not None:
         found.append(wasm_filter(options, module))
     found += options.extra_filters
     found.append({"name": "envoy.filters.http.router", "typed_config": {"@type": HTTP + "router.v3.Router"}})
     return found
+
+
+def downstream_tls(paths: dict) -> dict:
+    context = {
+        "@type": ANY + "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": False,
+        "common_tls_context": {
+            "tls_certificates": [{"certificate_chain": {"filename": paths["cert"]}, "private_key": {"filename": paths["key"]}}],
+            "validation_context": {"trusted_ca": {"filename": paths["ca"]}},
+        },
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def ecds_resource(options: Options, module: str, version: int) -> dict:
+    """What the file holds that `Options.ecds` reads."""
+    found = wasm_filter(options, module)
+    resource = {"@type": ANY + "envoy.config.core.v3.TypedExtensionConfig", **found}
+    return {"version_info": str(version), "resources": [resource]}
 
 
 def bootstrap(options: Options, module: str, log: str, primary: int, secondary: int) -> dict:
@@ -232,18 +261,20 @@ def bootstrap(options: Options, module: str, log: str, primary: int, secondary: 
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": http_filters(options, module),
     }
+    chain: dict = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    if options.tls:
+        chain["transport_socket"] = downstream_tls(options.tls)
     return {
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": address(0)},
         "static_resources": {
+            "secrets": options.secrets,
             "listeners": [
                 {
                     "name": "ingress",
                     "address": address(0),
                     "per_connection_buffer_limit_bytes": options.buffer_limit,
-                    "filter_chains": [
-                        {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-                    ],
+                    "filter_chains": [chain],
                 }
             ],
             "clusters": [
@@ -279,7 +310,12 @@ class Envoy:
         if options.plugin is not None and not Path(module).is_file():
             raise RuntimeError("PORTCULLIS_WASM does not name the module: run ./build.sh test envoy")
         config = bootstrap(options, module, str(self.access_log), primary, secondary)
-        (self.folder / "envoy.json").write_text(json.dumps(config, indent=1))
+        self._version = 0
+        self._module = module
+        if options.ecds:
+            self.configure(options.plugin)
+        text = json.dumps(config, indent=1).replace("ECDS_PATH", str(self.folder / "ecds.json"))
+        (self.folder / "envoy.json").write_text(text)
         self.process = subprocess.Popen(
             [
                 os.environ["ENVOY"],
@@ -312,6 +348,14 @@ class Envoy:
                 pass
             time.sleep(0.02)
         raise RuntimeError(f"Envoy was not ready within {seconds} s:\n{self.log()[-3000:]}")
+
+    def configure(self, plugin: dict | str) -> None:
+        """Replace the filter's configuration; Envoy watches for the rename."""
+        self._version += 1
+        found = ecds_resource(replace(self.options, plugin=plugin), self._module, self._version)
+        new = self.folder / "ecds.new"
+        new.write_text(json.dumps(found))
+        new.rename(self.folder / "ecds.json")
 
     def kill(self) -> None:
         self.process.terminate()

@@ -86,7 +86,7 @@ fn describe(config: &Config) -> String {
 fn source(source: &Source) -> String {
     match source {
         Source::Jwt { .. } => "a token".to_owned(),
-        Source::Spiffe(_) => "a certificate".to_owned(),
+        Source::Spiffe(_) | Source::Certificate(_) => "a certificate".to_owned(),
         Source::Header { name, .. } => format!("header {name}"),
     }
 }

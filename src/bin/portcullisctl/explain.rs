@@ -22,9 +22,18 @@ pub(crate) struct Args {
     /// Groups of the subject.
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
+    /// Agent that acts for the subject.
+    #[arg(long)]
+    actor: Option<String>,
     /// Model asked for.
     #[arg(long)]
     model: Option<String>,
+    /// Tool offered or called; with a server, over MCP.
+    #[arg(long)]
+    tool: Option<String>,
+    /// MCP server.
+    #[arg(long)]
+    server: Option<String>,
     /// Policy that the metadata of the route names.
     #[arg(long, value_name = "POLICY")]
     route: Option<String>,
@@ -37,11 +46,22 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let who = Identity {
         subject: args.subject.clone().unwrap_or_default(),
         groups: args.groups.clone(),
+        actors: args.actor.iter().cloned().collect(),
         source: "given",
     };
-    let story = explain(&config, &who, args.model.as_deref(), args.route.as_deref());
+    let asked =
+        Asked { model: args.model.as_deref(), tool: args.tool.as_deref(), server: args.server.as_deref() };
+    let story = explain(&config, &who, &asked, args.route.as_deref());
     print!("{}", story.lines);
     Ok(if story.refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the request is about.
+#[derive(Default)]
+struct Asked<'a> {
+    model: Option<&'a str>,
+    tool: Option<&'a str>,
+    server: Option<&'a str>,
 }
 
 /// What is printed, and how it ends.
@@ -67,7 +87,7 @@ impl Story {
     }
 }
 
-fn explain(config: &Config, who: &Identity, model: Option<&str>, route: Option<&str>) -> Story {
+fn explain(config: &Config, who: &Identity, asked: &Asked<'_>, route: Option<&str>) -> Story {
     let mut story = Story::default();
     if who.subject.is_empty() {
         story.say("identity", "none");
@@ -88,7 +108,7 @@ fn explain(config: &Config, who: &Identity, model: Option<&str>, route: Option<&
     }
     match chosen {
         None => story.refuse(config, None, "policy.none"),
-        Some((_, policy)) => consequences(&mut story, config, policy, model),
+        Some((_, policy)) => consequences(&mut story, config, policy, asked),
     }
     story
 }
@@ -111,6 +131,13 @@ fn reason(policy: &Policy, who: &Identity, route: Option<&str>) -> String {
         }
         because.push("the subject matches".to_owned());
     }
+    if !policy.actors.is_empty() {
+        let acting = who.actors.first();
+        if !acting.is_some_and(|actor| policy.actors.iter().any(|g| g.matches(actor))) {
+            return "no, it is for agents that act for the subject, and this is none of them".to_owned();
+        }
+        because.push("the agent matches".to_owned());
+    }
     if because.is_empty() {
         because.push("it is for everybody".to_owned());
     }
@@ -118,7 +145,8 @@ fn reason(policy: &Policy, who: &Identity, route: Option<&str>) -> String {
 }
 
 /// What the policy means for a request.
-fn consequences(story: &mut Story, config: &Config, policy: &Policy, model: Option<&str>) {
+fn consequences(story: &mut Story, config: &Config, policy: &Policy, asked: &Asked<'_>) {
+    let model = asked.model;
     let served = model.map(|m| config.aliases.get(m).map_or(m, String::as_str));
     if let (Some(asked), Some(served)) = (model, served) {
         let name = if asked == served { served.to_owned() } else { format!("{asked}, an alias of {served}") };
@@ -126,6 +154,32 @@ fn consequences(story: &mut Story, config: &Config, policy: &Policy, model: Opti
         story.say("model", &format!("{name}: {}", if permitted { "allowed" } else { "not allowed" }));
         if !permitted {
             story.refuse(config, Some(policy), "policy.model");
+        } else if policy.limits_cost() && !config.prices.knows(served) {
+            story.say("price", "none, and this policy limits cost");
+            story.refuse(config, Some(policy), "price.missing");
+        }
+    }
+    let mcp = &policy.access.mcp;
+    let word = |permitted| if permitted { "allowed" } else { "not allowed" };
+    if let Some(server) = asked.server {
+        let permitted = mcp.servers.permits(server);
+        story.say("server", &format!("{server}: {}", word(permitted)));
+        if !permitted {
+            story.refuse(config, Some(policy), "policy.mcp_server");
+        }
+    }
+    if let Some(tool) = asked.tool {
+        let own = asked.server.is_some() && !mcp.tools.is_open();
+        let (list, code) = match asked.server {
+            Some(_) if own => (&mcp.tools, "policy.mcp_tool"),
+            Some(_) => (&policy.access.tools, "policy.mcp_tool"),
+            None => (&policy.access.tools, "policy.tool"),
+        };
+        let permitted = list.permits(tool);
+        let rules = policy.access.arguments.iter().filter(|rule| rule.tool.matches(tool)).count();
+        story.say("tool", &format!("{tool}: {}, {rules} rules for its arguments", word(permitted)));
+        if !permitted {
+            story.refuse(config, Some(policy), code);
         }
     }
     for quota in &policy.quotas {
@@ -184,8 +238,8 @@ mod tests {
 
     fn story(config: &Config, subject: &str, groups: &[&str], model: &str) -> Story {
         let groups = groups.iter().map(|g| g.to_string()).collect();
-        let who = Identity { subject: subject.into(), groups, source: "given" };
-        explain(config, &who, Some(model), None)
+        let who = Identity { subject: subject.into(), groups, source: "given", ..Identity::default() };
+        explain(config, &who, &Asked { model: Some(model), ..Asked::default() }, None)
     }
 
     #[test]
@@ -212,6 +266,32 @@ mod tests {
         ] {
             let story = story(config, subject, groups, model);
             assert_eq!(story.refused, refused, "{subject} {model}:\n{}", story.lines);
+            assert!(story.lines.contains(part), "{part} is not in:\n{}", story.lines);
+        }
+    }
+
+    #[test]
+    fn tools_servers_and_agents() {
+        let config = Config::from_json(
+            r#"{ "version": 1, "rules": { "packs": ["code"] }, "identity": { "required": false },
+                 "policies": [{ "name": "agents", "match": { "actors": ["bot-*"] }, "tools": { "deny": ["shell"] },
+                                "mcp": { "servers": ["jira"], "tools": { "allow": ["search_*"] } } }] }"#,
+        )
+        .unwrap();
+        let story = |actor: &str, tool, server| {
+            let who = Identity { subject: "ann".into(), actors: vec![actor.into()], ..Identity::default() };
+            explain(&config, &who, &Asked { model: None, tool, server }, None)
+        };
+        for (actor, tool, server, refused, part) in [
+            ("bot-1", Some("shell"), None, true, "refused    policy.tool"),
+            ("bot-1", Some("get"), None, false, "APPLIES: the agent matches"),
+            ("bot-1", Some("get"), Some("jira"), true, "refused    policy.mcp_tool"),
+            ("bot-1", Some("search_x"), Some("jira"), false, "server     jira: allowed"),
+            ("bot-1", None, Some("hr"), true, "refused    policy.mcp_server"),
+            ("worm", None, None, true, "refused    policy.none"),
+        ] {
+            let story = story(actor, tool, server);
+            assert_eq!(story.refused, refused, "{}", story.lines);
             assert!(story.lines.contains(part), "{part} is not in:\n{}", story.lines);
         }
     }
