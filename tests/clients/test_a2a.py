@@ -86,13 +86,13 @@ def complaint(error: BaseException) -> tuple[int | None, str]:
 @both_bindings
 @whole_and_streamed
 @messages_and_tasks
-def test_an_answer_is_as_without_the_filter(gate, binding, streamed, kind):
+def test_an_answer_is_as_without_the_filter(gate, records, binding, streamed, kind):
     text = f'{kind}: Grüße, "friend" – all is well.'
     direct = say(gate.servers["agent"], binding, streamed, text, {})
     filtered = say(gate.url, binding, streamed, text, ANN)
     assert steady(filtered.events) == steady(direct.events)
     assert filtered.text == text.partition(": ")[2]
-    record = gate.envoy.audit()
+    record = records.audit()
     assert (record["dialect"], record["coverage"], record["decision"]) == ("a2a", "full", "allow")
 
 
@@ -113,6 +113,17 @@ def test_the_client_sees_labels(gate, request, binding, streamed, kind):
         request.applymarker(pieces_of_a_whole_artifact)
     said = say(gate.url, binding, streamed, f"{kind}: leak", ANN)
     assert said.text == "Write to [EMAIL] today." and "jane" not in str(said.events)
+
+
+@both_bindings
+@whole_and_streamed
+@messages_and_tasks
+def test_placeholders_go_out_and_values_come_back(gate, request, binding, streamed, kind):
+    if kind == "task" and not streamed:
+        request.applymarker(pieces_of_a_whole_artifact)
+    said = say(gate.url, binding, streamed, f"{kind}: mail {EMAIL}.", ANN | {"x-agent-groups": "tokens"})
+    assert said.text == f"mail {EMAIL}."
+    assert len(gate.heard) == 1 and EMAIL not in gate.heard[0]
 
 
 @both_bindings

@@ -54,7 +54,7 @@ def run(url: str, mode: str, use, headers: dict[str, str]):
 
 
 @both_protocols
-def test_everything_is_as_without_the_filter(gate, tools, mode):
+def test_everything_is_as_without_the_filter(gate, records, tools, mode):
     async def use(client):
         progress = []
 
@@ -71,7 +71,7 @@ def test_everything_is_as_without_the_filter(gate, tools, mode):
     direct = run(gate.servers[tools], mode, use, {})
     assert run(gate.url, mode, use, ANN | sent_to(tools)) == direct
     assert "counted to 3" in str(direct)
-    records = gate.envoy.audits(4)
+    records = records.audits(4)
     assert {record["dialect"] for record in records} == {"mcp"}
     assert {record["coverage"] for record in records} == {"full"}
     assert ["count"] in [[call["name"] for call in record["tools_called"]] for record in records]
@@ -92,6 +92,16 @@ def test_labels_both_ways(gate, tools, mode):
     assert all("Write to [EMAIL] today." in answer for answer in said[1:3])
     assert "What of [CARD-NUMBER]? Ask [EMAIL]." in said[3]
     assert all("jane" not in answer for answer in said)
+
+
+@both_protocols
+def test_placeholders_go_out_and_values_come_back(gate, tools, mode):
+    async def use(client):
+        return str(await client.call_tool("echo", {"text": f"mail {EMAIL}, card {CARD}."}))
+
+    said = run(gate.url, mode, use, ANN | sent_to(tools) | {"x-agent-groups": "tokens"})
+    assert f"mail {EMAIL}, card {CARD}." in said
+    assert len(gate.heard) == 1 and EMAIL not in gate.heard[0] and CARD not in gate.heard[0]
 
 
 @both_protocols

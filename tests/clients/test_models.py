@@ -87,7 +87,7 @@ def seen_by_the_model(talk: Talk, streamed: bool) -> str:
 @every_sdk
 @whole_and_streamed
 @pytest.mark.parametrize("prompt", ["greet", "call weather"])
-def test_an_answer_is_as_without_the_filter(talk, streamed, prompt):
+def test_an_answer_is_as_without_the_filter(talk, records, streamed, prompt):
     tools = prompt.startswith("call")
     direct = talk.say(prompt, streamed, tools, direct=True)
     filtered = talk.say(prompt, streamed, tools)
@@ -97,7 +97,7 @@ def test_an_answer_is_as_without_the_filter(talk, streamed, prompt):
         assert filtered.calls == [("weather", {"city": 'Zürich "Altstadt"', "days": 3, "exact": True})]
     else:
         assert filtered.text == 'Hello there.\nGrüße, "friend" – all is well.'
-    record = talk.gate.envoy.audit()
+    record = records.audit()
     assert (record["dialect"], record["coverage"], record["decision"]) == (talk.kind.dialect, "full", "allow")
     assert record["usage"]["source"] == "provider" and record["stream"] is streamed
     assert record["tools_offered"] == (["weather", "send"] if tools else [])
@@ -115,11 +115,11 @@ def test_the_model_sees_labels(talk, streamed):
 
 @every_sdk
 @whole_and_streamed
-def test_the_client_sees_labels(talk, streamed):
+def test_the_client_sees_labels(talk, records, streamed):
     turn = talk.say("leak", streamed)
     assert turn.text == "Write to [EMAIL] today."
     assert "jane" not in repr(turn.parts) and "example.com" not in repr(turn.parts)
-    assert talk.gate.envoy.audit()["decision"] == "redact"
+    assert records.audit()["decision"] == "redact"
 
 
 @every_sdk
@@ -128,6 +128,21 @@ def test_labels_in_the_arguments_of_a_tool(talk, streamed):
     turn = talk.say("call leak", streamed, tools=True)
     assert turn.calls == [("send", {"to": "[EMAIL]", "body": 'say "hi"\n'})]
     assert "jane" not in repr(turn.parts)
+
+
+@every_sdk
+@whole_and_streamed
+@pytest.mark.parametrize("tools", [False, True], ids=["text", "tool"])
+def test_placeholders_go_out_and_values_come_back(talk, streamed, tools):
+    headers = ANN | {"x-agent-groups": "tokens"}
+    said = f"mail {EMAIL}, card {CARD}."
+    turn = talk.say(("call send: " if tools else "repeat: ") + said, streamed, tools, headers=headers)
+    if tools:
+        assert turn.calls == [("send", {"to": said, "body": 'say "hi"\n'})]
+    else:
+        assert turn.text == said
+    seen = seen_by_the_model(talk, streamed)
+    assert len(re.findall(r"\[EMAIL_\w+\]", seen)) == 1 and EMAIL not in seen and CARD not in seen
 
 
 @every_sdk
@@ -142,13 +157,13 @@ def test_labels_in_the_arguments_of_a_tool(talk, streamed):
     ],
     ids=["encoded", "nobody", "injection", "exfiltration"],
 )
-def test_a_refusal_raises_what_the_provider_raises(talk, streamed, status, prompt, headers, message):
+def test_a_refusal_raises_what_the_provider_raises(talk, records, streamed, status, prompt, headers, message):
     in_stream = streamed and prompt == "exfiltrate"
     sdk, failure = talk.fails(prompt, streamed, headers)
     assert issubclass(failure.kind, sdk.errors[0 if in_stream else status])
     assert failure.message.startswith(message)
     assert failure.status == status or in_stream
-    reason = talk.gate.envoy.audit()["deny_reason"]
+    reason = records.audit()["deny_reason"]
     assert prompt == "greet" or reason in failure.message
 
 
