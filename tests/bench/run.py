@@ -1,4 +1,4 @@
-"""Every bench, or those named: `./build.sh bench [--quick] [latency]`."""
+"""Every bench, or those named: `./build.sh bench [--quick] [latency] [stream]`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import sys
 import time
 
 import latency
+import stream
 
-BENCHES = {"latency": latency}
+BENCHES = {"latency": latency, "stream": stream}
 
 
 def main() -> int:
