@@ -118,3 +118,8 @@ pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Tools of a list whose hashes the audit record holds. Servers have some tens;
 /// an answer built to have more must not fill the log.
 pub const MAX_LISTED_TOOLS: usize = 128;
+
+/// Of a long part of a message, what is looked at on both sides of the border
+/// to its neighbours for a value that reaches over it. All that is matched in
+/// prose and credentials but for keys in armour is shorter.
+pub const JOINED_BYTES: usize = 512;

@@ -67,6 +67,10 @@ impl Hit {
     pub(super) fn raw(found: Match) -> Self {
         Hit { rule: found.rule, range: found.range, transforms: Transforms::NONE }
     }
+
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
 }
 
 /// A change to a text: bytes of it, and what stands there instead.
@@ -204,12 +208,25 @@ impl Judge<'_> {
         &self,
         text: &str,
         within: Range<usize>,
-        mut hits: Vec<Hit>,
+        hits: Vec<Hit>,
         kind: SpanKind,
         tally: &mut Tally,
         verdict: &mut Verdict,
     ) -> Vec<Change> {
         let restored = self.restored(text, within);
+        self.ruled(text, restored, hits, kind, tally, verdict)
+    }
+
+    /// The same with the placeholders found already.
+    pub(super) fn ruled(
+        &self,
+        text: &str,
+        restored: Vec<Change>,
+        mut hits: Vec<Hit>,
+        kind: SpanKind,
+        tally: &mut Tally,
+        verdict: &mut Verdict,
+    ) -> Vec<Change> {
         // A placeholder is no finding: what it stands for goes to its owner.
         hits.retain(|h| {
             let after = restored.partition_point(|r| r.range.end <= h.range.start);
@@ -256,7 +273,7 @@ impl Judge<'_> {
     }
 
     /// Changes that turn placeholders in the part `within` of `text` back.
-    fn restored(&self, text: &str, within: Range<usize>) -> Vec<Change> {
+    pub(super) fn restored(&self, text: &str, within: Range<usize>) -> Vec<Change> {
         if !self.restores() {
             return Vec::new();
         }
@@ -351,7 +368,7 @@ fn hashed(rule: &LoadedRule, value: &str, hasher: &Hasher) -> String {
 ///
 /// No map of offsets is kept: on the rare text that changes, decoding runs a
 /// second time to find where the changes lie.
-struct Decoded<'t> {
+pub(super) struct Decoded<'t> {
     raw: &'t [u8],
     /// After the outer JSON escapes are undone.
     outer: Option<Cow<'t, str>>,
@@ -360,7 +377,7 @@ struct Decoded<'t> {
 }
 
 impl<'t> Decoded<'t> {
-    fn of(raw: &'t [u8], encoding: Encoding, buffer: &'t mut String) -> Self {
+    pub(super) fn of(raw: &'t [u8], encoding: Encoding, buffer: &'t mut String) -> Self {
         let plain = || std::str::from_utf8(raw).ok().map(Cow::Borrowed);
         let outer = match encoding {
             Encoding::Plain | Encoding::JsonNumber => plain(),
@@ -381,12 +398,12 @@ impl<'t> Decoded<'t> {
         Decoded { raw, outer, inner }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         self.inner.as_deref().or(self.outer.as_deref())
     }
 
     /// Turn changes of the text into edits of the document.
-    fn edits(&self, span: &Span, changes: Vec<Change>, out: &mut Vec<Edit>) {
+    pub(super) fn edits(&self, span: &Span, changes: Vec<Change>, out: &mut Vec<Edit>) {
         if changes.is_empty() {
             return;
         }

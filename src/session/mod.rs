@@ -14,6 +14,7 @@ mod facts;
 mod gate;
 mod hygiene;
 mod inspect;
+mod joined;
 mod live;
 mod request;
 mod response;

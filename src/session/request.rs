@@ -3,7 +3,7 @@
 use super::admit::Plan;
 use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::vault::Vault;
-use super::{Command, Flow, Headers, Phase, Session, facts::Facts};
+use super::{Command, Flow, Headers, Phase, Session, facts::Facts, joined};
 use crate::audit::{CalledTool, CoverageState, Mcp};
 use crate::config::{CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM, written::Unrecognised};
 use crate::policy;
@@ -307,6 +307,7 @@ impl Session {
         for span in &request.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);
         }
+        joined::inspect(&judge, body, &request.spans, &request.runs, scratch, &mut self.tally, &mut verdict);
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");
             verdict.block.get_or_insert_with(|| "engine.budget".to_owned());

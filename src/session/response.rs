@@ -6,7 +6,7 @@ use super::gate::{Gate, merge};
 use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::live::{Cut, Live};
 use super::vault::Vault;
-use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session};
+use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session, joined};
 use crate::audit::{CalledTool, CoverageState, Decision, ListedTool, Mcp, Outcome};
 use crate::config::Config;
 use crate::limits::MAX_LISTED_TOOLS;
@@ -242,6 +242,7 @@ impl Session {
         for span in &read.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);
         }
+        joined::inspect(&judge, body, &read.spans, &read.runs, scratch, &mut self.tally, &mut verdict);
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");
             verdict.block.get_or_insert_with(|| "engine.budget".to_owned());

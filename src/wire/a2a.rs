@@ -261,6 +261,9 @@ fn message(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind) {
 
 fn parts(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind, index: u32) {
     let doc = walk.doc;
+    if let Some(parts) = doc.get(node, "parts") {
+        walk.claims.run(parts);
+    }
     for (at, part) in doc.get(node, "parts").iter().flat_map(|&id| doc.items(id)).enumerate() {
         walk.tokens(part, TOKENS);
         let channel = Channel { field: 0, index, sub: u32::try_from(at).unwrap_or(u32::MAX) };

@@ -67,6 +67,8 @@ pub struct Found {
     pub skipped: Skips,
     /// Raw bytes of values that repeat a text, see [`Claims::echo`].
     pub echoes: Vec<Range<usize>>,
+    /// See [`Claims::run`].
+    pub runs: Vec<Range<usize>>,
 }
 
 /// Collects what a dialect says of the leaves of one document, then sweeps up
@@ -88,6 +90,12 @@ impl<'d, 'b> Claims<'d, 'b> {
             keys_seen: Bits::new(doc.len()),
             found: Found::default(),
         }
+    }
+
+    /// The texts of a kind below `node` follow one another: they are one text
+    /// to who reads them.
+    pub fn run(&mut self, node: NodeId) {
+        self.found.runs.push(self.doc.range(node));
     }
 
     /// The string at `node` is text of this kind. Other values: no effect.

@@ -75,6 +75,7 @@ pub(super) fn content(walk: &mut Walk<'_, '_>, node: NodeId, kind: Option<SpanKi
     walk.tokens(node, &["role"]);
     match doc.get(node, "parts") {
         Some(parts) => {
+            walk.claims.run(parts);
             for id in repeated(doc, parts) {
                 part(walk, id, kind, index);
             }

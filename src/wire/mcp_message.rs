@@ -162,6 +162,7 @@ fn content(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind) {
     let doc = walk.doc;
     match doc.kind(node) {
         Kind::Array => {
+            walk.claims.run(node);
             for item in doc.items(node) {
                 block(walk, item, kind);
             }

@@ -104,6 +104,7 @@ pub(super) fn content(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind) {
     let doc = walk.doc;
     match doc.kind(node) {
         Kind::Array => {
+            walk.claims.run(node);
             for item in doc.items(node) {
                 content(walk, item, kind);
             }

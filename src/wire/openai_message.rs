@@ -68,6 +68,7 @@ pub(super) fn content(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind, cha
     let doc = walk.doc;
     match doc.kind(node) {
         Kind::Array => {
+            walk.claims.run(node);
             for item in doc.items(node) {
                 part(walk, item, kind, channel);
             }

@@ -183,6 +183,8 @@ pub struct Request {
     pub media: u32,
     /// Every text.
     pub spans: Vec<Span>,
+    /// Raw bytes in which texts of a kind are one text, cut.
+    pub runs: Vec<Range<usize>>,
     /// What was left alone, by reason.
     pub skipped: Skips,
     /// MCP or A2A methods, one per message of a batch.
@@ -198,6 +200,8 @@ pub struct Response {
     pub model: Option<String>,
     /// Every text.
     pub spans: Vec<Span>,
+    /// Raw bytes in which texts of a kind are one text, cut.
+    pub runs: Vec<Range<usize>>,
     /// What was left alone, by reason.
     pub skipped: Skips,
     /// Tokens as the provider counted them.

@@ -173,8 +173,9 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of a request.
     pub(super) fn request(self, request: &mut Request) {
-        let Found { spans, skipped, .. } = self.claims.finish();
+        let Found { spans, skipped, runs, .. } = self.claims.finish();
         request.spans = spans;
+        request.runs = runs;
         request.skipped = skipped;
         request.media = self.media;
         request.tool_calls = self.calls.into_iter().map(|(_, call)| call).collect();
@@ -182,8 +183,9 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of a whole response.
     pub(super) fn response(self, response: &mut Response) {
-        let Found { spans, skipped, echoes } = self.claims.finish();
+        let Found { spans, skipped, echoes, runs } = self.claims.finish();
         response.spans = spans;
+        response.runs = runs;
         response.skipped = skipped;
         response.echoes = echoes;
         response.tool_calls = self.calls.into_iter().map(|(_, call)| call).collect();
@@ -191,7 +193,7 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of an event.
     pub(super) fn stream_event(self, event: &mut StreamEvent) {
-        let Found { spans, skipped, echoes } = self.claims.finish();
+        let Found { spans, skipped, echoes, .. } = self.claims.finish();
         event.pieces = self.pieces.unwrap_or_default();
         event.spans = spans;
         event.skipped = skipped;

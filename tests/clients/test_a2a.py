@@ -28,12 +28,6 @@ whole_and_streamed = pytest.mark.parametrize("streamed", [False, True], ids=["wh
 messages_and_tasks = pytest.mark.parametrize("kind", ["message", "task"])
 
 
-# An artifact that an agent made by pieces keeps them as parts in a whole answer.
-pieces_of_a_whole_artifact = pytest.mark.xfail(
-    strict=True, reason="a value cut over the parts of one artifact is not seen in a whole answer"
-)
-
-
 @dataclass
 class Said:
     """What came of one message."""
@@ -108,9 +102,7 @@ def test_the_agent_sees_labels(gate, binding, streamed, kind):
 @both_bindings
 @whole_and_streamed
 @messages_and_tasks
-def test_the_client_sees_labels(gate, request, binding, streamed, kind):
-    if kind == "task" and not streamed:
-        request.applymarker(pieces_of_a_whole_artifact)
+def test_the_client_sees_labels(gate, binding, streamed, kind):
     said = say(gate.url, binding, streamed, f"{kind}: leak", ANN)
     assert said.text == "Write to [EMAIL] today." and "jane" not in str(said.events)
 
@@ -118,9 +110,7 @@ def test_the_client_sees_labels(gate, request, binding, streamed, kind):
 @both_bindings
 @whole_and_streamed
 @messages_and_tasks
-def test_placeholders_go_out_and_values_come_back(gate, request, binding, streamed, kind):
-    if kind == "task" and not streamed:
-        request.applymarker(pieces_of_a_whole_artifact)
+def test_placeholders_go_out_and_values_come_back(gate, binding, streamed, kind):
     said = say(gate.url, binding, streamed, f"{kind}: mail {EMAIL}.", ANN | {"x-agent-groups": "tokens"})
     assert said.text == f"mail {EMAIL}."
     assert len(gate.heard) == 1 and EMAIL not in gate.heard[0]
@@ -138,9 +128,7 @@ def test_placeholders_go_out_and_values_come_back(gate, request, binding, stream
     ],
     ids=["encoded", "nobody", "injection", "exfiltration"],
 )
-def test_a_refusal_raises(gate, request, binding, streamed, status, text, headers, message):
-    if text == "task: exfiltrate" and not streamed:
-        request.applymarker(pieces_of_a_whole_artifact)
+def test_a_refusal_raises(gate, binding, streamed, status, text, headers, message):
     with pytest.raises(A2AClientError) as caught:
         say(gate.url, binding, streamed, text, headers)
     got, told = complaint(caught.value)
