@@ -22,6 +22,7 @@ pub(super) fn resolve(written: &written::Identity) -> Result<(Vec<Source>, Vec<V
     let mut claims = Claims(vec![
         path(&["source", "address"]),
         path(&["xds", "route_metadata", "filter_metadata", "portcullis", "policy"]),
+        path(&["xds", "route_metadata", "filter_metadata", "portcullis", "dialect"]),
     ]);
     let mut sources = Vec::new();
     for (i, source) in written.sources.iter().enumerate() {

@@ -65,9 +65,11 @@ pub struct Config {
 pub const CLAIM_SOURCE_ADDRESS: usize = 0;
 /// Index of the policy that the route's metadata names.
 pub const CLAIM_ROUTE_POLICY: usize = 1;
+/// Index of the dialect that the route's metadata names.
+pub const CLAIM_ROUTE_DIALECT: usize = 2;
 /// Index of the first attribute that identity sources refer to. They count
 /// from here.
-pub const FIRST_IDENTITY_CLAIM: usize = 2;
+pub const FIRST_IDENTITY_CLAIM: usize = 3;
 
 /// Why a configuration is refused: where, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,10 +40,11 @@ impl Stream {
             for command in step.commands {
                 let name = command_name(&command);
                 let decisive = is_decisive(&command);
+                let is_reply = matches!(command, Command::Reply { .. });
                 if let Err(Status(status)) = perform(command, self.size, &self.shared) {
                     // Nothing of the command's content: it may hold user text.
                     log(Level::Error, &format!("portcullis: host refused {name} with status {status}"));
-                    if decisive {
+                    if decisive && (is_reply || !session.host_fault()) {
                         // What was not rewritten must not go on as it was.
                         let _ = hostcalls::reply(503, "portcullis_host_fault", &[], b"");
                         return Action::Pause;

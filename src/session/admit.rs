@@ -133,6 +133,11 @@ impl Session {
         let Phase::Reserving(plan) = std::mem::take(&mut self.phase) else { return Flow::Hold };
         match self.money.admitted() {
             Ok(()) => self.go(*plan),
+            Err(denied)
+                if matches!(denied.cause, quota::Cause::Fault(_)) && self.passes_faults("fault.quota") =>
+            {
+                self.go(*plan)
+            }
             Err(denied) => {
                 let refusal = self.over_quota(&denied);
                 self.rate_headers = self.rate_headers_denied(&denied, now_ms);

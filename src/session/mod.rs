@@ -31,7 +31,10 @@ pub use gate::tool_hash;
 pub use inspect::Scratch;
 
 use crate::audit::{Coverage, CoverageState, Decision, Outcome, Record};
-use crate::config::{Config, written::Mode};
+use crate::config::{
+    Config,
+    written::{Mode, OnFault},
+};
 use crate::policy::{Identity, Policy};
 use crate::quota;
 use crate::wire::{self, Dialect, Operation, Reason, Refusal, Reply};
@@ -339,6 +342,22 @@ impl Session {
         }
         self.refuse(refusal);
         true
+    }
+
+    /// The host did not do what a decision needs. True: go on all the same, as
+    /// `on_fault: open` has it.
+    pub fn host_fault(&mut self) -> bool {
+        self.passes_faults("fault.host")
+    }
+
+    /// Faults that no input causes pass where the configuration says so. What
+    /// a client could bring about is refused in any case.
+    fn passes_faults(&mut self, reason: &'static str) -> bool {
+        let open = self.config.on_fault == OnFault::Open;
+        if open {
+            self.gap(CoverageState::Partial, reason);
+        }
+        open
     }
 
     /// Refuse whatever the mode: what cannot be read cannot be monitored either.

@@ -5,11 +5,14 @@ use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::vault::Vault;
 use super::{Command, Flow, Headers, Phase, Session, facts::Facts, joined};
 use crate::audit::{CalledTool, CoverageState, Mcp};
-use crate::config::{CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM, written::Unrecognised};
+use crate::config::{
+    CLAIM_ROUTE_DIALECT, CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM,
+    written::Unrecognised,
+};
 use crate::policy;
 use crate::wire::edit::{Edit, apply};
 use crate::wire::json::Doc;
-use crate::wire::{self, FieldEdit, Operation, Reason, Refusal, Request};
+use crate::wire::{self, Dialect, FieldEdit, Operation, Reason, Refusal, Request};
 
 /// What the answer's inspection needs to know of the request.
 #[derive(Debug, Default)]
@@ -42,11 +45,11 @@ impl Session {
         self.facts = Facts::of(headers);
         self.open_record(claims, now_ms);
         self.clean_headers(headers);
-        self.target = wire::recognise_for(&self.facts.method, &self.facts.path, self.facts.anthropic);
-        if let Some((dialect, op)) = self.target {
-            self.record.dialect = Some(dialect.id());
-            self.record.operation = Some(op.as_str());
-        }
+        let named = text_claim(claims, CLAIM_ROUTE_DIALECT);
+        self.aim(match &named {
+            Some(id) => wire::by_route(id, &self.facts.method, &self.facts.path),
+            None => wire::recognise_for(&self.facts.method, &self.facts.path, self.facts.anthropic),
+        });
         if self.facts.ambiguous {
             return self.stop(
                 Reason::Malformed,
@@ -57,8 +60,8 @@ impl Session {
         if self.identify(headers, claims) || self.choose_policy(claims) || self.check_query(headers) {
             return Flow::Hold;
         }
-        if self.target.is_none() && self.unrecognised() {
-            return self.end_headers();
+        if self.target.is_none() && (end || named.is_some() || !self.may_tell_by_body()) {
+            return self.unrecognised();
         }
         if let Some(flow) = self.check_body_headers() {
             return flow;
@@ -122,7 +125,24 @@ impl Session {
     }
 
     /// A request of no known format. True if it goes no further here.
-    fn unrecognised(&mut self) -> bool {
+    fn aim(&mut self, target: Option<(&'static dyn Dialect, Operation)>) {
+        self.target = target;
+        self.record.dialect = target.map(|(dialect, _)| dialect.id());
+        self.record.operation = target.map(|(_, op)| op.as_str());
+    }
+
+    /// The path tells nothing, but the body may: servers of MCP and A2A choose
+    /// their paths. Other bodies are not held to find out.
+    fn may_tell_by_body(&self) -> bool {
+        let media_type = self.facts.media_type();
+        self.facts.method == "POST"
+            && (media_type == "application/json" || media_type.ends_with("+json"))
+            && self.facts.is_identity()
+            && !self.facts.has_foreign_charset()
+            && self.facts.content_length.is_none_or(|n| n <= self.config.max_request_bytes)
+    }
+
+    fn unrecognised(&mut self) -> Flow {
         self.gap(CoverageState::None, "unrecognised");
         match self.config.unrecognised {
             Unrecognised::Deny => {
@@ -137,7 +157,7 @@ impl Session {
         if !self.is_refused() {
             self.phase = Phase::Passed;
         }
-        true
+        self.end_headers()
     }
 
     fn end_headers(&self) -> Flow {
@@ -164,6 +184,9 @@ impl Session {
 
     pub(super) fn request_data(&mut self, size: usize) -> Flow {
         match self.phase {
+            Phase::Body if size > self.config.max_request_bytes && self.target.is_none() => {
+                self.unrecognised()
+            }
             Phase::Body if size > self.config.max_request_bytes => self.too_large(),
             Phase::Passed | Phase::Sent => Flow::Continue,
             _ => Flow::Hold,
@@ -197,7 +220,10 @@ impl Session {
         if !matches!(self.phase, Phase::New | Phase::Body) {
             return self.end_headers();
         }
-        let Some((dialect, op)) = self.target else { return Flow::Hold };
+        if self.target.is_none() {
+            self.aim(Doc::parse(body).ok().as_ref().and_then(wire::by_body));
+        }
+        let Some((dialect, op)) = self.target else { return self.unrecognised() };
         if body.len() > self.config.max_request_bytes {
             return self.too_large();
         }

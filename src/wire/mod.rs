@@ -54,7 +54,7 @@ mod walk;
 pub use claims::{Claims, Found, SkipReason, Skips};
 pub use framing::{Frame, FrameError, Framer};
 pub use mcp::server as mcp_server;
-pub use recognise::{by_body, by_id, ids, recognise, recognise_for};
+pub use recognise::{by_body, by_id, by_route, ids, recognise, recognise_for};
 pub use refusal::{Reason, Refusal, Reply};
 pub use reply::plain_refusal;
 pub use view::{

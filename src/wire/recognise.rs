@@ -9,7 +9,7 @@ use super::cohere::Cohere;
 use super::cohere_v1::CohereV1;
 use super::gemini::Gemini;
 use super::generic::Generic;
-use super::json::Doc;
+use super::json::{Doc, Kind};
 use super::mcp::Mcp;
 use super::ollama::Ollama;
 use super::openai_chat::OpenAiChat;
@@ -68,10 +68,34 @@ pub fn recognise_for(
     }
 }
 
+/// The dialect that a route names, whatever its path. Where the path is of no
+/// use to the dialect either, the operation is the one its requests have by
+/// default. `None`: there is no such dialect, or it needs the path for the
+/// model or for whether the answer is a stream.
+pub fn by_route(id: &str, method: &str, path: &str) -> Option<(&'static dyn Dialect, Operation)> {
+    let dialect = by_id(id)?;
+    let by_default = || match (id, method) {
+        ("mcp", "DELETE") => Some(Operation::Metadata),
+        ("mcp", "GET" | "POST") => Some(Operation::Mcp),
+        ("a2a", "POST") => Some(Operation::A2a),
+        ("openai_models", "GET") => Some(Operation::ListModels),
+        ("openai_chat" | "openai_responses" | "anthropic" | "cohere" | "cohere_v1", "POST") => {
+            Some(Operation::Chat)
+        }
+        ("openai_completions", "POST") => Some(Operation::TextCompletion),
+        ("openai_embeddings", "POST") => Some(Operation::Embeddings),
+        ("openai_moderations", "POST") => Some(Operation::Moderation),
+        ("openai_images", "POST") => Some(Operation::Image),
+        ("json", "POST") => Some(Operation::Other),
+        _ => None,
+    };
+    Some((dialect, dialect.operation(method, path).or_else(by_default)?))
+}
+
 /// The dialect of a POST whose path tells nothing: JSON-RPC by its method.
 pub fn by_body(doc: &Doc<'_>) -> Option<(&'static dyn Dialect, Operation)> {
     let root = doc.root();
-    let first = doc.items(root).next().unwrap_or(root);
+    let first = if doc.kind(root) == Kind::Array { doc.items(root).next()? } else { root };
     let method = read::word(doc, first, "method");
     if read::word(doc, first, "jsonrpc") != "2.0" || method.is_empty() {
         return None;
@@ -107,6 +131,21 @@ mod tests {
             let got = got.map_or(vec!["-"], |(dialect, op)| vec![dialect.id(), op.as_str()]);
             assert_eq!(got, want, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn a_route_names_its_dialect() {
+        let named = |id, method, path| by_route(id, method, path).map(|(d, op)| (d.id(), op.as_str()));
+        assert_eq!(named("openai_chat", "POST", "/llm/ask"), Some(("openai_chat", "chat")));
+        assert_eq!(named("mcp", "GET", "/tools"), Some(("mcp", "mcp")));
+        assert_eq!(named("json", "POST", "/v1/chat/completions"), Some(("json", "other")));
+        // The model and the stream stand in the path.
+        assert_eq!(named("gemini", "POST", "/llm/ask"), None);
+        assert_eq!(
+            named("gemini", "POST", "/v1beta/models/gemini-2.0-flash:streamGenerateContent"),
+            Some(("gemini", "chat"))
+        );
+        assert_eq!(named("gopher", "POST", "/v1/chat/completions"), None);
     }
 
     #[test]
