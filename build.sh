@@ -17,7 +17,7 @@ usage: ./build.sh COMMAND
                     (fmt clippy native node tidy envoy clients)
   build             the module for Envoy: target/portcullis.wasm
   bench             added latency and scan speed
-  eval DIR          detection quality on the corpora in DIR
+  eval DIR          wire formats and detection quality on the corpora in DIR
   fuzz [SECONDS]    feed the parsers and the stream rewriter with mutated input
   package           dist/: an OCI image that Istio and Envoy Gateway load
   train DIR         train the classifier on the corpora in DIR
@@ -108,6 +108,16 @@ run_tool() {
     exec "$TARGET/release/portcullisctl" "$@"
 }
 
+# The wire formats of every provider; the numbers of tests/README.md.
+eval_wire() {
+    setup_rust
+    if [ ! -f "$1/wire/manifest.json" ]; then
+        echo "wire formats: skipped, there is no $1/wire/manifest.json"
+        return
+    fi
+    PORTCULLIS_CORPORA=$(realpath "$1") cargo test --quiet --test corpora_wire -- --nocapture --test-threads 1
+}
+
 run_bench() {
     [ -f tests/bench/run.py ] || missing "tests/bench/run.py"
     prepare_run
@@ -126,7 +136,7 @@ case $command in
     test) exec scripts/test.sh "$@" ;;
     build) build_module ;;
     bench) run_bench "$@" ;;
-    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; run_tool eval "$1" ;;
+    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; eval_wire "$1"; run_tool eval "$1" ;;
     fuzz) run_fuzz "$@" ;;
     package) run_package ;;
     train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_tool train "$1" ;;
