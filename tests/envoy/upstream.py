@@ -38,7 +38,14 @@ class Hold:
     event: threading.Event = field(default_factory=threading.Event)
 
 
-Part = bytes | Delay | Reset | Hold
+@dataclass
+class Reached:
+    """Set this event: everything before was written."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+
+
+Part = bytes | Delay | Reset | Hold | Reached
 
 
 @dataclass
@@ -278,6 +285,9 @@ class Upstream:
             if isinstance(part, Delay):
                 await writer.drain()
                 await asyncio.sleep(part.seconds)
+            elif isinstance(part, Reached):
+                await writer.drain()
+                part.event.set()
             elif isinstance(part, Hold):
                 await writer.drain()
                 while not part.event.is_set():
