@@ -15,7 +15,7 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 
-use targets::{FIXTURES, TARGETS};
+use targets::{TARGETS, fixtures};
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -30,7 +30,7 @@ fn inputs(target: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     files(&tests.join("fuzz/seeds").join(target), &mut found);
     files(&tests.join("fuzz/regressions").join(target), &mut found);
-    for (_, folder) in FIXTURES.iter().filter(|(name, _)| *name == target) {
+    if let Some(folder) = fixtures(target) {
         files(&tests.join("fixtures").join(folder), &mut found);
     }
     found.sort();
@@ -57,6 +57,13 @@ fn seeds_and_regressions_hold() {
 }
 
 #[test]
+fn every_dialect_is_fuzzed() {
+    for id in portcullis::wire::ids() {
+        assert!(TARGETS.iter().any(|(target, _)| *target == format!("dialect_{id}")), "{id}");
+    }
+}
+
+#[test]
 fn every_regression_has_a_target() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     for kind in ["seeds", "regressions"] {
@@ -70,11 +77,16 @@ fn every_regression_has_a_target() {
 
 #[test]
 fn mutated_seeds_hold() {
-    const ROUNDS: u32 = 4000;
+    // A whole exchange costs a hundred times what a parser does.
+    let rounds = |name: &str| match name {
+        "live" => 100,
+        name if name.starts_with("dialect_") => 500,
+        _ => 4000,
+    };
     for (name, target) in TARGETS {
         let seeds: Vec<Vec<u8>> = inputs(name).iter().map(|file| std::fs::read(file).unwrap()).collect();
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        for round in 0..ROUNDS {
+        for round in 0..rounds(name) {
             let mut input = seeds[random.below(seeds.len())].clone();
             for _ in 0..1 + random.below(4) {
                 mutate(&mut input, &seeds, &mut random);

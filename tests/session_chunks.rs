@@ -11,6 +11,8 @@
 
 #[path = "common/drive.rs"]
 mod drive;
+#[path = "common/requests.rs"]
+mod requests;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use drive::*;
 use portcullis::config::Config;
 use portcullis::session::{Command, Event, ResponseMode, Scratch, Session};
 use portcullis::wire::eventstream;
+use requests::request_for;
 use serde_json::{Value, json};
 
 /// Streams up to this size are cut at every byte.
@@ -104,7 +107,7 @@ fn run(
     let end = fixture.method == "GET";
     session.step(Event::RequestHeaders { headers: &headers, claims: &[], end }, 0, scratch);
     if !end {
-        let asked = request_for(&fixture.name);
+        let asked = request_for(fixture.name.split('/').next().unwrap());
         session.step(Event::RequestEnd { body: asked.as_bytes() }, 0, scratch);
     }
     if session.is_refused() {
@@ -139,25 +142,6 @@ fn run(
         _ => None,
     });
     Some((out, serde_json::from_str(&line.unwrap()).unwrap()))
-}
-
-/// A request that has the answer of the fixture, with a value to be kept.
-fn request_for(name: &str) -> String {
-    let said = format!("mail {EMAIL}");
-    let turn = json!([{ "role": "user", "content": said }]);
-    match name.split('/').next().unwrap() {
-        "a2a" => json!({ "jsonrpc": "2.0", "id": 1, "method": "message/stream", "params": { "message": {
-            "role": "user", "kind": "message", "messageId": "m", "parts": [{ "kind": "text", "text": said }] } } }),
-        "mcp" => json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "t", "arguments": { "q": said } } }),
-        "gemini" => json!({ "contents": [{ "role": "user", "parts": [{ "text": said }] }] }),
-        "bedrock_converse" => json!({ "messages": [{ "role": "user", "content": [{ "text": said }] }] }),
-        "bedrock_invoke" | "vertex_anthropic" => json!({ "anthropic_version": "v", "max_tokens": 9, "messages": turn }),
-        "openai_completions" => json!({ "model": "m", "prompt": said, "stream": true }),
-        "openai_responses" => json!({ "model": "m", "input": said, "stream": true }),
-        "cohere_v1" => json!({ "model": "m", "message": said, "stream": true }),
-        _ => json!({ "model": "m", "max_tokens": 9, "messages": turn, "stream": true }),
-    }
-    .to_string()
 }
 
 /// Ascending cuts of about `size` bytes, from a seed.

@@ -272,6 +272,7 @@ impl Session {
     }
 
     pub(super) fn response_chunk(&mut self, bytes: &[u8], end: bool, scratch: &mut Scratch) -> Flow {
+        self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);
         let Some(mut live) = self.live.take() else {
             // The stream was ended here: what the upstream still sends is swallowed.
             if self.mode == ResponseMode::Live {
@@ -283,7 +284,6 @@ impl Session {
         let judge = self.response_judge(&config, &vault);
         let mut out = Vec::with_capacity(bytes.len() + 256);
         let result = live.push(bytes, end, &judge, scratch, &mut self.tally, &mut out);
-        self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);
         self.note_gate(&mut live.gate);
         match result {
             Err(cut) => self.cut(live, cut, &mut out),

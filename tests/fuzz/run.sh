@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [SECONDS [TARGET...]]: fuzz every target (or those named) with libFuzzer
-# for SECONDS in all. Works on stable Rust: the coverage counters are LLVM
+# for SECONDS in all, on as many processors as there are (JOBS). Works on stable Rust: the coverage counters are LLVM
 # passes that `-C passes` turns on; the sanitizers, which need a nightly
 # compiler, find nothing in a crate that denies `unsafe`.
 set -euo pipefail
@@ -10,7 +10,7 @@ seconds=${1:-60}
 [ $# = 0 ] || shift
 case $seconds in '' | *[!0-9]*) echo "usage: run.sh [SECONDS [TARGET...]]" >&2; exit 2 ;; esac
 # From the table in targets.rs: one name a line.
-mapfile -t all < <(sed -n '/TARGETS: /,/^];/s/^    ("\([a-z_]*\)".*/\1/p' targets.rs)
+mapfile -t all < <(sed -n '/TARGETS: /,/^];/s/^    ("\([a-z0-9_]*\)".*/\1/p' targets.rs)
 targets=("${@:-${all[@]}}")
 
 command -v c++ >/dev/null || { echo "libFuzzer is built from C++: install g++ (apt-get install g++)" >&2; exit 1; }
@@ -29,29 +29,38 @@ if ! RUSTFLAGS=$(echo $flags) cargo build --release --locked --target "$host" --
 fi
 fuzzer=$work/$host/release/portcullis-fuzz
 
-each=$((seconds / ${#targets[@]}))
+jobs=${JOBS:-$(nproc)}
+each=$((seconds * jobs / ${#targets[@]}))
 [ "$each" -gt 0 ] || each=1
-failed=0
-for target in "${targets[@]}"; do
-    corpus=$work/corpus/$target found=$work/found/$target log=$work/$target.log
+echo "${#targets[@]} targets, $each s each, $jobs at a time"
+
+# fuzz TARGET: one line of what came of it.
+fuzz() {
+    local target=$1 corpus=$work/corpus/$1 found=$work/found/$1 log=$work/$1.log
+    local seeds=() dict=() folder runs cover
     mkdir -p "$corpus" "$found"
-    seeds=()
     for folder in "seeds/$target" "regressions/$target"; do [ ! -d "$folder" ] || seeds+=("$folder"); done
-    # As in `FIXTURES` of targets.rs.
-    [ "$target" != dialect ] || seeds+=(../fixtures/wire)
-    dict=()
+    # As in `fixtures` of targets.rs.
+    case $target in
+        live) seeds+=(../fixtures/wire) ;;
+        dialect_*) [ ! -d "../fixtures/wire/${target#dialect_}" ] || seeds+=("../fixtures/wire/${target#dialect_}") ;;
+    esac
     [ ! -f "dict/$target" ] || dict=("-dict=dict/$target")
     if PORTCULLIS_FUZZ_TARGET=$target "$fuzzer" "$corpus" "${seeds[@]}" "${dict[@]}" \
         -max_total_time="$each" -max_len=8192 -timeout=10 -rss_limit_mb=1024 -artifact_prefix="$found/" \
         -print_final_stats=1 >"$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         cover=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
-        printf '%-12s ok: %s inputs in %s s, %s edges\n' "$target" "$runs" "$each" "$cover"
-    else
-        failed=1
-        printf '%-12s FAILED (log: %s)\n' "$target" "$log"
-        grep -m 3 -E "panicked|ERROR|SUMMARY" "$log" | sed 's/^/    /' || true
-        echo "    mend it, then keep the input of $found as tests/fuzz/regressions/$target/<what-it-was>"
+        printf '%-26s ok: %s inputs in %s s, %s edges\n' "$target" "$runs" "$each" "$cover"
+        return
     fi
-done
-exit $failed
+    printf '%-26s FAILED (log: %s)\n%s\n    %s\n' "$target" "$log" \
+        "$(grep -m 3 -E "panicked|ERROR|SUMMARY" "$log" | sed 's/^/    /' || true)" \
+        "mend it, then keep the input of $found as tests/fuzz/regressions/$target/<what-it-was>"
+    return 1
+}
+export -f fuzz
+export work fuzzer each
+
+# xargs ends with an error if one of its commands did.
+printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I {} bash -c 'fuzz {}'

@@ -2,17 +2,22 @@
 //! promise is broken. Shared by the fuzzer (`src/main.rs`) and by the test that
 //! replays seeds and regressions (`../fuzz_replay.rs`).
 //!
-//! A new target is a function and a line in [`TARGETS`]. A new dialect needs
-//! nothing here: `dialect` finds it by the path in its fixtures.
+//! A new target is a function and a line in [`TARGETS`]; so is a new dialect.
+
+#[path = "../common/requests.rs"]
+mod requests;
 
 use std::ops::Range;
+use std::rc::Rc;
 
+use portcullis::config::Config;
+use portcullis::session::{Command, Event, ResponseMode, Scratch, Session};
 use portcullis::text::escape;
 use portcullis::text::{Encoding, Span};
 use portcullis::wire::edit::{self, Edit};
 use portcullis::wire::json::{Doc, JsonErrorKind, Kind, NodeId};
 use portcullis::wire::{Frame, FrameError, Framer, Framing, Reason, Refusal, Skips};
-use portcullis::wire::{by_id, ids, recognise};
+use portcullis::wire::{by_id, by_route, ids, recognise};
 use serde_json::Value;
 
 /// Name and body of every target.
@@ -26,12 +31,38 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("ndjson", |data| framing(Framing::Ndjson, data)),
     ("jsonarray", |data| framing(Framing::JsonArray, data)),
     ("eventstream", event_stream),
-    ("dialect", dialect),
     ("refusal", refusal),
+    ("live", live),
+    ("dialect_a2a", |data| dialect("a2a", data)),
+    ("dialect_anthropic", |data| dialect("anthropic", data)),
+    ("dialect_azure_openai", |data| dialect("azure_openai", data)),
+    ("dialect_bedrock_converse", |data| dialect("bedrock_converse", data)),
+    ("dialect_bedrock_invoke", |data| dialect("bedrock_invoke", data)),
+    ("dialect_cohere", |data| dialect("cohere", data)),
+    ("dialect_cohere_v1", |data| dialect("cohere_v1", data)),
+    ("dialect_gemini", |data| dialect("gemini", data)),
+    ("dialect_json", |data| dialect("json", data)),
+    ("dialect_mcp", |data| dialect("mcp", data)),
+    ("dialect_ollama", |data| dialect("ollama", data)),
+    ("dialect_openai_chat", |data| dialect("openai_chat", data)),
+    ("dialect_openai_completions", |data| dialect("openai_completions", data)),
+    ("dialect_openai_embeddings", |data| dialect("openai_embeddings", data)),
+    ("dialect_openai_images", |data| dialect("openai_images", data)),
+    ("dialect_openai_models", |data| dialect("openai_models", data)),
+    ("dialect_openai_moderations", |data| dialect("openai_moderations", data)),
+    ("dialect_openai_responses", |data| dialect("openai_responses", data)),
+    ("dialect_vertex", |data| dialect("vertex", data)),
+    ("dialect_vertex_anthropic", |data| dialect("vertex_anthropic", data)),
+    ("dialect_vertex_mistral", |data| dialect("vertex_mistral", data)),
 ];
 
-/// Folders of ordinary fixtures that serve as seeds, by target.
-pub(crate) const FIXTURES: &[(&str, &str)] = &[("dialect", "wire")];
+/// Folder of ordinary fixtures that serve a target as seeds, in `tests/fixtures`.
+pub(crate) fn fixtures(target: &str) -> Option<String> {
+    match target.strip_prefix("dialect_") {
+        Some(id) => Some(format!("wire/{id}")),
+        None => (target == "live").then(|| "wire".to_owned()),
+    }
+}
 
 /// The parser and `serde_json` read the same tree, or ours refuses for a
 /// reason that `serde_json` does not know.
@@ -187,15 +218,31 @@ fn edits_stay_in_the_frame(framing: Framing, frame: &Frame, first: bool) {
     }
 }
 
-/// A fixture of `tests/fixtures/wire`: `METHOD path [status content-type]`, a
-/// blank line, the body.
-fn dialect(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Some((head, body)) = text.split_once("\n\n") else { return };
-    let words: Vec<&str> = head.splitn(4, ' ').collect();
-    let [method, path, answer @ ..] = words.as_slice() else { return };
-    let Some((dialect, op)) = recognise(method, path) else { return };
-    let Some(content_type) = answer.get(1) else {
+/// `METHOD path [status content-type]`, a blank line, the body: a fixture of
+/// `tests/fixtures/wire`.
+struct Message<'t> {
+    method: &'t str,
+    path: &'t str,
+    /// Status and content type.
+    answer: Option<(&'t str, &'t str)>,
+    body: &'t str,
+}
+
+impl<'t> Message<'t> {
+    fn read(data: &'t [u8]) -> Option<Self> {
+        let (head, body) = std::str::from_utf8(data).ok()?.split_once("\n\n")?;
+        let words: Vec<&str> = head.splitn(4, ' ').collect();
+        let [method, path, answer @ ..] = words.as_slice() else { return None };
+        let answer = answer.first().and_then(|status| Some((*status, *answer.get(1)?)));
+        Some(Message { method, path, answer, body })
+    }
+}
+
+/// Every document that the dialect reads is read in full, and can be edited.
+fn dialect(id: &str, data: &[u8]) {
+    let Some(Message { method, path, answer, body }) = Message::read(data) else { return };
+    let Some((dialect, op)) = by_route(id, method, path) else { return };
+    let Some((_, content_type)) = answer else {
         if let Ok(doc) = Doc::parse(body.as_bytes())
             && let Ok(request) = dialect.request(op, path, &doc)
         {
@@ -203,8 +250,10 @@ fn dialect(data: &[u8]) {
         }
         return;
     };
-    let (mut framer, mut frames) = (Framer::new(dialect.framing(op, content_type)), Vec::new());
-    let _ = framer.push(body.as_bytes(), &mut frames).and_then(|()| framer.finish(&mut frames));
+    let framing = dialect.framing(op, content_type);
+    let (mut framer, mut frames) = (Framer::new(framing), Vec::new());
+    let body = on_the_wire(framing, body);
+    let _ = framer.push(&body, &mut frames).and_then(|()| framer.finish(&mut frames));
     for frame in &frames {
         let Some(doc) = frame.doc_bytes().and_then(|bytes| Doc::parse(bytes).ok()) else { continue };
         if framer.framing() == Framing::Whole {
@@ -268,4 +317,123 @@ fn refusal(data: &[u8]) {
             }
         }
     }
+}
+
+/// The body of a fixture as it is sent: `name payload` a line becomes messages
+/// of the binary framing.
+fn on_the_wire(framing: Framing, body: &str) -> Vec<u8> {
+    if framing != Framing::EventStream {
+        return body.as_bytes().to_vec();
+    }
+    let mut out = Vec::new();
+    for line in body.lines() {
+        let (name, payload) = line.split_once(' ').unwrap_or((line, ""));
+        let headers =
+            [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
+        out.extend(portcullis::wire::eventstream::encode(&headers, payload.as_bytes()).unwrap_or_default());
+    }
+    out
+}
+
+thread_local! {
+    static CONFIG: Rc<Config> = Rc::new(
+        Config::from_json(
+            r#"{ "version": 1, "identity": { "required": false },
+                "audit": { "key": "a key of sixteen bytes or more", "response": "none" },
+                "policies": [{ "name": "p", "scan": {
+                    "request": { "pii": "tokenize", "secrets": "redact" },
+                    "response": { "pii": "redact", "secrets": "redact", "exfiltration": "redact" } } }] }"#,
+        )
+        .expect("a configuration"),
+    );
+}
+
+/// The answer to a request with a placeholder, as a fixture; its checksum is the
+/// size of the chunks, so that fixtures are seeds as they are. Cut or not, the client gets the same and
+/// the record says the same; what was read to its end is well-formed.
+fn live(data: &[u8]) {
+    let Some(message) = Message::read(data) else { return };
+    let size = data.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    let Some((status, content_type)) = message.answer else { return };
+    let Some((dialect, op)) = recognise(message.method, message.path) else { return };
+    let framing = dialect.framing(op, content_type);
+    let body = on_the_wire(framing, message.body);
+    CONFIG.with(|config| {
+        let mut scratch = Scratch::default();
+        let asked =
+            Asked { dialect: dialect.id(), method: message.method, path: message.path, status, content_type };
+        let Some((whole, record)) = exchange(config, &mut scratch, &asked, &[&body]) else { return };
+        let chunks: Vec<&[u8]> = body.chunks(usize::from(size).max(1)).collect();
+        let (cut, same) = exchange(config, &mut scratch, &asked, &chunks).expect("the same request passes");
+        assert_eq!(whole.escape_ascii().to_string(), cut.escape_ascii().to_string());
+        assert_eq!(record, same);
+        if record["outcome"] == "complete" && framing != Framing::Whole {
+            let (mut framer, mut frames) = (Framer::new(framing), Vec::new());
+            framer.push(&whole, &mut frames).and_then(|()| framer.finish(&mut frames)).expect("still framed");
+            for doc in frames.iter().filter_map(Frame::doc_bytes).filter(|doc| !dialect.is_end_mark(doc)) {
+                assert!(Doc::parse(doc).is_ok(), "{}", doc.escape_ascii());
+            }
+        }
+    });
+}
+
+struct Asked<'t> {
+    dialect: &'t str,
+    method: &'t str,
+    path: &'t str,
+    status: &'t str,
+    content_type: &'t str,
+}
+
+/// What the client gets, and the record. `None`: the request is refused.
+fn exchange(
+    config: &Rc<Config>,
+    scratch: &mut Scratch,
+    asked: &Asked<'_>,
+    chunks: &[&[u8]],
+) -> Option<(Vec<u8>, Value)> {
+    let mut session = Session::new(config.clone());
+    let bytes = |pairs: &[(&str, &str)]| -> Vec<_> {
+        pairs.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect()
+    };
+    let headers =
+        bytes(&[(":method", asked.method), (":path", asked.path), ("content-type", "application/json")]);
+    let end = asked.method == "GET";
+    session.step(Event::RequestHeaders { headers: &headers, claims: &[], end }, 0, scratch);
+    if !end {
+        let body = requests::request_for(asked.dialect);
+        session.step(Event::RequestEnd { body: body.as_bytes() }, 0, scratch);
+    }
+    if session.is_refused() {
+        return None;
+    }
+    let headers = bytes(&[(":status", asked.status), ("content-type", asked.content_type)]);
+    session.step(Event::ResponseHeaders { headers: &headers, end: false }, 0, scratch);
+    let mut out = Vec::new();
+    let mut took = |step: portcullis::session::Step, came: &[u8]| {
+        let replaced = step.commands.into_iter().find_map(|c| match c {
+            Command::ReplaceResponseBody(body) => Some(body),
+            _ => None,
+        });
+        out.extend(replaced.unwrap_or_else(|| came.to_vec()));
+    };
+    match session.response_mode() {
+        ResponseMode::Live => {
+            for (at, bytes) in chunks.iter().enumerate() {
+                let end = at + 1 == chunks.len();
+                took(session.step(Event::ResponseChunk { bytes, end }, 0, scratch), bytes);
+            }
+        }
+        ResponseMode::Held => {
+            let body = chunks.concat();
+            took(session.step(Event::ResponseEnd { body: &body }, 0, scratch), &body);
+        }
+        ResponseMode::Pass => {}
+    }
+    let step = session.step(Event::Done { status: 200, added_us: 0 }, 0, scratch);
+    let line = step.commands.into_iter().find_map(|c| match c {
+        Command::Audit(line) => Some(line),
+        _ => None,
+    });
+    Some((out, serde_json::from_str(&line.expect("a record")).expect("of JSON")))
 }
