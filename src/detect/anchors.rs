@@ -4,12 +4,54 @@
 //! before and after it, and on nothing else. A place that further text could
 //! still make an anchor is named by [`open_at_end`].
 
+use wide::u8x16;
+
 use crate::limits::MAX_TOKEN_LOOKBACK;
 use crate::rules::Anchor;
 
 /// Shortest token that [`Anchor::Entropy`] looks at: 16 characters of base64
 /// carry 96 bits.
 const MIN_ENTROPY_TOKEN: usize = 16;
+
+/// Every anchor has a digit, or one of these, within the look-back behind it.
+fn is_trigger(v: u8x16) -> u8x16 {
+    let digit_or_colon = v.min(u8x16::splat(b':')).max(u8x16::splat(b'0')).cmp_eq(v);
+    let others = [b'@', b'+', b'('].map(|b| v.cmp_eq(u8x16::splat(b)));
+    others.iter().fold(digit_or_colon, |any, other| any | *other)
+}
+
+/// Unit in which text is passed over; no shorter than the look-back.
+const STRIDE: usize = 64;
+const LANES: usize = 16;
+
+/// Calls `each` for the parts of `from..to` that can hold an anchor, in order:
+/// where ordinary prose has none of the bytes that make one, which is most of
+/// it, nothing else looks at it.
+pub(super) fn parts(text: &[u8], from: usize, to: usize, each: &mut impl FnMut(usize, usize)) {
+    let triggers = |at: usize| {
+        let block = text.get(at.min(text.len())..(at + STRIDE).min(text.len())).unwrap_or_default();
+        let (lanes, rest) = block.as_chunks::<LANES>();
+        let any = lanes.iter().fold(u8x16::splat(0), |any, v| any | is_trigger(u8x16::new(*v)));
+        any.move_mask() != 0
+            || rest.iter().any(|b| (b'0'..=b':').contains(b) || matches!(b, b'@' | b'+' | b'('))
+    };
+    let mut begun = None;
+    let mut at = from;
+    let mut here = triggers(at);
+    while at < to {
+        let next = triggers(at + STRIDE);
+        if here || next {
+            begun.get_or_insert(at);
+        } else if let Some(begin) = begun.take() {
+            each(begin, at);
+        }
+        here = next;
+        at += STRIDE;
+    }
+    if let Some(begin) = begun {
+        each(begin, to);
+    }
+}
 
 /// Calls `found` for the places of this anchor in `from..to`, in order. Looks
 /// at text around it, too.
@@ -232,6 +274,21 @@ mod tests {
             let mut got = Vec::new();
             scan(Anchor::Mixed, text.as_bytes(), 0, text.len(), &mut |p| got.push(p));
             assert_eq!(!got.is_empty(), want, "{letters}");
+        }
+    }
+
+    #[test]
+    fn parts_hold_every_place() {
+        for (anchor, text, _) in CASES {
+            for pad in 0..150 {
+                let text = format!("{}{text}{}", "word ".repeat(pad), " and".repeat(40));
+                let (mut whole, mut got) = (Vec::new(), Vec::new());
+                scan(*anchor, text.as_bytes(), 0, text.len(), &mut |p| whole.push(p));
+                parts(text.as_bytes(), 0, text.len(), &mut |from, to| {
+                    scan(*anchor, text.as_bytes(), from, to, &mut |p| got.push(p));
+                });
+                assert_eq!(got, whole, "{anchor:?} {text:?}");
+            }
         }
     }
 

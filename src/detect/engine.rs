@@ -222,9 +222,11 @@ impl Engine {
         } else {
             self.literals.scan(text, from, to, |at, unit| candidates.push(Candidate { at, unit }));
         }
-        for &(anchor, unit) in &self.anchors {
-            anchors::scan(anchor, text, from, to, &mut |at| candidates.push(Candidate { at, unit }));
-        }
+        anchors::parts(text, from, to, &mut |from, to| {
+            for &(anchor, unit) in &self.anchors {
+                anchors::scan(anchor, text, from, to, &mut |at| candidates.push(Candidate { at, unit }));
+            }
+        });
         candidates.sort_unstable();
         candidates.dedup();
     }
@@ -262,7 +264,14 @@ impl Compiler {
             if let Start::Literals(texts) = &rule.start {
                 let unit = units.len() as u16;
                 let at_boundary = rule.shape.starts_at_boundary();
-                literals.extend(texts.iter().map(|text| Literal { text: text.clone(), unit, at_boundary }));
+                let next = rule.shape.follow(texts);
+                let found = texts.iter().zip(next);
+                literals.extend(found.map(|(text, next)| Literal {
+                    text: text.clone(),
+                    unit,
+                    at_boundary,
+                    next,
+                }));
                 units.push(self.unit(&[(index, rule)]));
             }
         }

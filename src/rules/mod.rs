@@ -2,6 +2,7 @@
 
 mod builtin;
 mod error;
+mod follow;
 mod pattern;
 mod scope;
 mod set;
@@ -9,6 +10,7 @@ mod written;
 
 pub use builtin::{NAMES as PACK_NAMES, builtin, text as pack_text};
 pub use error::RuleError;
+pub use follow::ByteSet;
 pub use pattern::Shape;
 pub use scope::{Direction, Scope};
 pub use set::{LoadedRule, RuleIndex, RuleSet, Start, Strictness};

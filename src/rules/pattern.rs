@@ -5,6 +5,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
+use super::follow::{ByteSet, follow};
 use crate::limits::MAX_PATTERN_BYTES;
 
 /// Shortest literal prefix. Two bytes do if both are punctuation: `![`.
@@ -103,6 +104,12 @@ impl Shape {
         (!literals.is_empty() && literals.iter().all(selective)).then_some(literals)
     }
 
+    /// For each of `literals`, the bytes, in lower case, that can follow it.
+    pub(crate) fn follow(&self, literals: &[Vec<u8>]) -> Vec<ByteSet> {
+        let folded = fold(&self.full());
+        literals.iter().map(|literal| follow(&folded, literal)).collect()
+    }
+
     /// Every match starts at a word boundary.
     pub fn starts_at_boundary(&self) -> bool {
         self.full().properties().look_set_prefix().contains(Look::WordAscii)
@@ -116,7 +123,11 @@ fn fold(hir: &Hir) -> Hir {
         HirKind::Empty => Hir::empty(),
         HirKind::Literal(literal) => Hir::literal(literal.0.to_ascii_lowercase()),
         HirKind::Class(Class::Bytes(class)) => Hir::class(Class::Bytes(fold_class(class))),
-        HirKind::Class(other) => Hir::class(other.clone()),
+        // The parser makes one of `(?:A|b)`, whatever its settings.
+        HirKind::Class(Class::Unicode(class)) => Hir::class(match class.to_byte_class() {
+            Some(class) => Class::Bytes(fold_class(&class)),
+            None => Class::Unicode(class.clone()),
+        }),
         HirKind::Look(look) => Hir::look(*look),
         HirKind::Repetition(rep) => Hir::repetition(Repetition {
             min: rep.min,
@@ -160,6 +171,7 @@ mod tests {
             (r"[a-z]{20}", None),
             (r"ab[0-9a-z]+", None),
             (r"a?bcd", Some(&["abcd", "bcd"])),
+            (r"(?:X|b)cd", Some(&["bcd", "xcd"])),
         ] {
             let mut want = want.map(|w| w.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
             if let Some(want) = &mut want {

@@ -1,0 +1,176 @@
+//! What each phase of an exchange costs on ordinary prose, next to `memcpy`
+//! and to one bare Aho-Corasick pass over the same bytes.
+//!
+//! `phases [PHASE [KILOBYTES [ROUNDS]]]`. Runs natively, under callgrind, and
+//! as wasm32-wasip1 in the V8 of Node: `./build.sh bench phases`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, clippy::string_slice)]
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Instant;
+
+use portcullis::config::Config;
+use portcullis::detect::{self, Input, View};
+use portcullis::quota;
+use portcullis::quota::estimate::{Estimate, Family};
+use portcullis::rules::Direction;
+use portcullis::session::{Event, Scratch, Session};
+use portcullis::text::{self, SpanKind};
+use portcullis::wire::json::Doc;
+use portcullis::wire::{self};
+use serde_json::json;
+
+const PROSE: &str = include_str!("prose.txt");
+
+/// About `size` bytes of the sentences in an order of its own.
+fn prose(size: usize) -> String {
+    let lines: Vec<&str> = PROSE.lines().collect();
+    let mut out = String::with_capacity(size + 128);
+    let mut seed = 7_usize;
+    while out.len() < size {
+        seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
+        out.push_str(lines[(seed >> 8) % lines.len()]);
+        out.push(' ');
+    }
+    out.truncate(size);
+    out
+}
+
+fn body(text: &str) -> Vec<u8> {
+    let messages: Vec<_> = text
+        .as_bytes()
+        .chunks(4096)
+        .map(|t| json!({ "role": "user", "content": std::str::from_utf8(t).unwrap() }))
+        .collect();
+    json!({ "model": "gpt-4o-mini", "messages": messages }).to_string().into_bytes()
+}
+
+fn config() -> Rc<Config> {
+    let scan = json!({ "injection": "block", "pii": "redact", "secrets": "redact", "exfiltration": "block", "code": "flag" });
+    let text = json!({
+        "version": 1,
+        "identity": { "required": false },
+        "policies": [{
+            "name": "bench",
+            "quotas": [{ "name": "day", "per": "subject", "unit": "tokens", "limit": 1_000_000_000_000_u64, "window": "1d" }],
+            "scan": { "request": scan, "response": scan },
+        }],
+    });
+    Rc::new(Config::from_json(&text.to_string()).unwrap())
+}
+
+/// One request through the session, with its cells in a map.
+fn exchange(config: &Rc<Config>, cells: &mut HashMap<String, Vec<u8>>, scratch: &mut Scratch, body: &[u8]) {
+    let mut session = Session::new(config.clone());
+    let headers: Vec<(Vec<u8>, Vec<u8>)> =
+        [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")]
+            .iter()
+            .map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec()))
+            .collect();
+    let now = 1_000_000;
+    let mut event = Event::RequestHeaders { headers: &headers, claims: &[], end: false };
+    let mut asked = false;
+    loop {
+        let step = session.step(event, now, scratch);
+        event = match step.update {
+            Some((key, op)) => {
+                let applied = quota::apply(cells.get(&key).map(Vec::as_slice), &op, now);
+                if let Some(cell) = applied.cell {
+                    cells.insert(key, cell);
+                }
+                Event::Updated(applied.outcome)
+            }
+            None if !asked => {
+                asked = true;
+                Event::RequestEnd { body }
+            }
+            None => break,
+        };
+    }
+    black_box(session.step(Event::Done { status: 200, added_us: 1 }, now, scratch));
+}
+
+fn input(text: &str, view: View) -> Input<'_> {
+    Input { text, view, kind: SpanKind::User, direction: Direction::Request, at_end: true, skip_before: 0 }
+}
+
+type Phase<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let only = args.next().filter(|a| a != "all");
+    let kilobytes: usize = args.next().map_or(16, |a| a.parse().unwrap());
+    let rounds: Option<usize> = args.next().map(|a| a.parse().unwrap());
+
+    let text = prose(kilobytes * 1024);
+    let body = body(&text);
+    let config = config();
+    let mut cells = HashMap::new();
+    let (mut session_scratch, mut engine, mut views) =
+        (Scratch::default(), detect::Scratch::default(), text::Scratch::default());
+    let mut matches = Vec::new();
+    let mut copy = vec![0_u8; body.len()];
+    let words =
+        ["ignore", "password", "secret", "system", "instructions", "@", "http", "token", "key", "card"];
+    let automaton = aho_corasick::AhoCorasick::builder()
+        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+        .build(words)
+        .unwrap();
+
+    let phases: Vec<Phase<'_>> = vec![
+        ("memcpy", Box::new(|| black_box(&mut copy).copy_from_slice(black_box(&body)))),
+        ("aho_corasick", Box::new(|| _ = black_box(automaton.find_iter(black_box(&text)).count()))),
+        ("json", Box::new(|| drop(black_box(Doc::parse(black_box(&body)).unwrap())))),
+        (
+            "read",
+            Box::new(|| {
+                let doc = Doc::parse(black_box(&body)).unwrap();
+                let (dialect, op) = wire::recognise_for("POST", "/v1/chat/completions", false).unwrap();
+                drop(black_box(dialect.request(op, "/v1/chat/completions", &doc)));
+            }),
+        ),
+        ("classify", Box::new(|| _ = black_box(text::classify(black_box(&text))))),
+        ("views", Box::new(|| _ = black_box(text::views(black_box(&text), &mut views, &mut |_| {})))),
+        (
+            "scan",
+            Box::new(|| {
+                matches.clear();
+                black_box(config.engine.scan(&input(black_box(&text), View::Raw), &mut engine, &mut matches));
+            }),
+        ),
+        (
+            "estimate",
+            Box::new(|| {
+                let mut estimate = Estimate::new(Family::of_model("gpt-4o-mini"));
+                estimate.text(black_box(text.as_bytes()));
+                black_box(estimate.total());
+            }),
+        ),
+        ("hash", Box::new(|| drop(black_box(config.hasher.digest(black_box(&body)))))),
+        ("session", Box::new(|| exchange(&config, &mut cells, &mut session_scratch, black_box(&body)))),
+    ];
+
+    println!("{:<14}{:>10}{:>12}{:>12}", "phase", "rounds", "µs", "MB/s");
+    for (name, mut run) in phases {
+        if only.as_deref().is_some_and(|o| o != name) {
+            continue;
+        }
+        run();
+        let rounds = rounds.unwrap_or_else(|| {
+            let start = Instant::now();
+            run();
+            // About a quarter of a second in all.
+            (0.25 / start.elapsed().as_secs_f64().max(1e-7)).clamp(3.0, 100_000.0) as usize
+        });
+        let mut times: Vec<f64> = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
+            let start = Instant::now();
+            run();
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        println!("{name:<14}{rounds:>10}{:>12.1}{:>12.0}", median * 1e6, body.len() as f64 / median / 1e6);
+    }
+}
