@@ -18,6 +18,7 @@ usage: ./build.sh COMMAND
   build             the module for Envoy: target/portcullis.wasm
   bench             added latency and scan speed
   eval DIR          wire formats and detection quality on the corpora in DIR
+  mutants           break the filter one line at a time: tests must notice
   fuzz [SECONDS]    feed the parsers and the stream rewriter with mutated input
   package           dist/: an OCI image that Istio and Envoy Gateway load
   train DIR         train the classifier on the corpora in DIR
@@ -124,6 +125,13 @@ run_bench() {
     exec "$VENV/bin/python" tests/bench/run.py "$@"
 }
 
+run_mutants() {
+    setup_wasm_target "$TRIPLE"
+    setup_venv
+    setup_envoy
+    exec "$VENV/bin/python" tests/mutants.py
+}
+
 run_fuzz() {
     [ -x tests/fuzz/run.sh ] || missing "tests/fuzz/run.sh"
     exec tests/fuzz/run.sh "${1:-60}"
@@ -137,6 +145,7 @@ case $command in
     build) build_module ;;
     bench) run_bench "$@" ;;
     eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; eval_wire "$1"; run_tool eval "$1" ;;
+    mutants) run_mutants ;;
     fuzz) run_fuzz "$@" ;;
     package) run_package ;;
     train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_tool train "$1" ;;
