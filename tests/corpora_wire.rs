@@ -83,6 +83,7 @@ fn path_of(row: &Row) -> Option<(String, String)> {
         "cohere.rerank" => "/v2/rerank",
         "gemini.generateContent" => "/v1beta/models/m:generateContent",
         "gemini.streamGenerateContent" => "/v1beta/models/m:streamGenerateContent",
+        "gemini.interactions" => "/v1beta/interactions",
         "vertex.generateContent" => "/v1/projects/p/locations/l/publishers/google/models/m:generateContent",
         "vertex.embeddings" => "/v1/projects/p/locations/l/publishers/google/models/m:predict",
         "mistral.embeddings" => "/v1/embeddings",

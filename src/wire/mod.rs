@@ -21,6 +21,7 @@ mod fields;
 mod framing;
 mod gemini;
 mod gemini_content;
+mod gemini_interactions;
 mod generic;
 pub mod json;
 mod jsonarray;

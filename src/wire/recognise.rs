@@ -8,6 +8,7 @@ use super::bedrock_invoke::BedrockInvoke;
 use super::cohere::Cohere;
 use super::cohere_v1::CohereV1;
 use super::gemini::Gemini;
+use super::gemini_interactions::GeminiInteractions;
 use super::generic::Generic;
 use super::json::{Doc, Kind};
 use super::mcp::Mcp;
@@ -37,6 +38,7 @@ static DIALECTS: &[&dyn Dialect] = &[
     &Vertex::Anthropic,
     &Vertex::Mistral,
     &Gemini,
+    &GeminiInteractions,
     &BedrockConverse,
     &BedrockInvoke,
     &Cohere,
@@ -79,9 +81,10 @@ pub fn by_route(id: &str, method: &str, path: &str) -> Option<(&'static dyn Dial
         ("mcp", "GET" | "POST") => Some(Operation::Mcp),
         ("a2a", "POST") => Some(Operation::A2a),
         ("openai_models", "GET") => Some(Operation::ListModels),
-        ("openai_chat" | "openai_responses" | "anthropic" | "cohere" | "cohere_v1", "POST") => {
-            Some(Operation::Chat)
-        }
+        (
+            "openai_chat" | "openai_responses" | "gemini_interactions" | "anthropic" | "cohere" | "cohere_v1",
+            "POST",
+        ) => Some(Operation::Chat),
         ("openai_completions", "POST") => Some(Operation::TextCompletion),
         ("openai_embeddings", "POST") => Some(Operation::Embeddings),
         ("openai_moderations", "POST") => Some(Operation::Moderation),
