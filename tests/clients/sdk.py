@@ -78,7 +78,7 @@ TOOLS = {
 # What differs between two equal calls: ids, times, and headers.
 VOLATILE = {"id", "created", "created_at", "response_id", "responseId", "date", "request_id", "item_id", "call_id",
             "sdk_http_response", "ResponseMetadata", "tool_call_id", "toolUseId", "create_time", "completed_at",
-            "total_duration", "load_duration", "latencyMs", "obfuscation", "generation_id", "headers"}
+            "total_duration", "load_duration", "latencyMs", "obfuscation", "generation_id", "headers", "event_id", "continuation_ids"}
 
 
 def steady(value):

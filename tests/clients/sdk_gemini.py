@@ -1,9 +1,13 @@
-"""The SDK of Google: generateContent of the Gemini API and of Vertex AI."""
+"""The SDK of Google: generateContent of the Gemini API and of Vertex AI, and
+interactions."""
 
 from __future__ import annotations
 
+import json
+
 from google import genai
 from google.genai import errors, types
+from google.genai._gaos.lib import compat_errors as interaction_errors
 from google.oauth2.credentials import Credentials
 from sdk import TOOLS, Failure, Sdk, Turn, plain
 
@@ -28,7 +32,10 @@ class Gemini(Sdk):
         self.client = genai.Client(api_key="none", http_options=self._options("v1beta"))
 
     def _options(self, version: str) -> types.HttpOptions:
-        return types.HttpOptions(base_url=self.url, api_version=version, headers=self.headers, timeout=20_000)
+        once = types.HttpRetryOptions(attempts=1)
+        return types.HttpOptions(
+            base_url=self.url, api_version=version, headers=self.headers, timeout=20_000, retry_options=once
+        )
 
     def _fields(self, text: str, tools: bool) -> dict:
         offered = [
@@ -76,3 +83,58 @@ class Vertex(Gemini):
             credentials=Credentials(token="none"),
             http_options=self._options("v1"),
         )
+
+
+class StreamError(Exception):
+    """The SDK raises nothing for an error inside a stream of an interaction:
+    it hands out an event of that type."""
+
+
+class Interactions(Gemini):
+    """The same client; its interactions have exceptions of their own."""
+
+    name = "google-genai interactions"
+    dialect = "gemini_interactions"
+    errors = {
+        0: StreamError,
+        400: interaction_errors.BadRequestError,
+        401: interaction_errors.AuthenticationError,
+        403: interaction_errors.PermissionDeniedError,
+        429: interaction_errors.RateLimitError,
+        502: interaction_errors.InternalServerError,
+        503: interaction_errors.InternalServerError,
+    }
+
+    def _create(self, text: str, tools: bool, stream: bool):
+        offered = [{"type": "function", "name": n, "description": d, "parameters": p} for n, (d, p) in TOOLS.items()]
+        more = {"tools": offered} if tools else {}
+        return self.client.interactions.create(model=MODEL, input=text, stream=stream, **more)
+
+    def ask(self, text, tools=False):
+        answer = plain(self._create(text, tools, False))
+        turn = Turn(parts=[answer])
+        for step in answer["steps"]:
+            turn.text += "".join(block["text"] for block in step.get("content", []))
+            if step["type"] == "function_call":
+                turn.calls.append((step["name"], step["arguments"]))
+        return turn
+
+    def stream(self, text, tools=False):
+        turn = Turn()
+        name, built = "", ""
+        for event in map(plain, self._create(text, tools, True)):
+            turn.parts.append(event)
+            if event["event_type"] == "error":
+                raise StreamError(event["error"]["message"])
+            delta = event.get("delta", {})
+            turn.text += delta.get("text", "")
+            name = event.get("step", {}).get("name", name)
+            built += delta.get("arguments", "")
+        turn.calls = [(name, json.loads(built))] if name else []
+        return turn
+
+    def failure(self, error):
+        if isinstance(error, StreamError):
+            return Failure(StreamError, None, str(error), None)
+        message = error.body["error"]["message"]
+        return Failure(type(error), error.status_code, message, error.response.headers.get("retry-after"))

@@ -19,7 +19,7 @@ from sdk import Sdk, Turn, steady
 from sdk_anthropic import Anthropic
 from sdk_bedrock import Converse, InvokeModel
 from sdk_cohere import Cohere
-from sdk_gemini import Gemini, Vertex
+from sdk_gemini import Gemini, Interactions, Vertex
 from sdk_mistral import Mistral
 from sdk_ollama import Ollama
 from sdk_openai import AzureOpenAi, OpenAiChat, OpenAiResponses
@@ -35,6 +35,7 @@ SDKS = [
     Anthropic,
     Gemini,
     Vertex,
+    Interactions,
     Converse,
     InvokeModel,
     Cohere,
