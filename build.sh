@@ -101,12 +101,12 @@ run_lint() {
     fi
 }
 
-# Hands over to a command of portcullisctl.
-run_tool() {
+# Runs a script of the classifier's with the tool and a folder of corpora.
+run_classifier() {
     setup_rust
-    cargo build --quiet --release --bin portcullisctl
-    "$TARGET/release/portcullisctl" "$1" --help >/dev/null 2>&1 || missing "portcullisctl $1"
-    exec "$TARGET/release/portcullisctl" "$@"
+    setup_train
+    step "compile portcullisctl" "read the compiler's message above" cargo build --release --bin portcullisctl
+    exec "$TRAIN/bin/python" "scripts/$1.py" "$TARGET/release/portcullisctl" "$2"
 }
 
 # The wire formats of every provider; the numbers of tests/README.md.
@@ -144,11 +144,11 @@ case $command in
     test) exec scripts/test.sh "$@" ;;
     build) build_module ;;
     bench) run_bench "$@" ;;
-    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; eval_wire "$1"; run_tool eval "$1" ;;
+    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; eval_wire "$1"; run_classifier evaluate "$1" ;;
     mutants) run_mutants ;;
     fuzz) run_fuzz "$@" ;;
     package) run_package ;;
-    train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_tool train "$1" ;;
+    train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_classifier train "$1" ;;
     fmt) cargo fmt ;;
     lint) run_lint ;;
     clean) rm -rf "$TARGET" dist .cache ;;

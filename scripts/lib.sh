@@ -7,6 +7,7 @@ CACHE=$PWD/.cache
 LOGS=$CACHE/logs
 VENV=$CACHE/venv
 CLIENTS=$CACHE/clients-venv
+TRAIN=$CACHE/train
 NODE=$CACHE/node
 TOOLS=$CACHE/tools
 # cargo metadata is the authority, because CARGO_TARGET_DIR and cargo's own

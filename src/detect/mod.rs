@@ -13,6 +13,7 @@ pub mod classifier;
 mod confirm;
 mod context;
 mod engine;
+mod injection;
 mod literals;
 mod scratch;
 mod self_test;
@@ -21,5 +22,6 @@ mod stream_tests;
 mod unit;
 
 pub use engine::{Engine, Input, Match, Outcome, View};
+pub use injection::Injection;
 pub use scratch::Scratch;
 pub use self_test::{Failure, self_test};

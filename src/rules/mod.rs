@@ -13,5 +13,5 @@ pub use error::RuleError;
 pub use follow::ByteSet;
 pub use pattern::Shape;
 pub use scope::{Direction, Scope};
-pub use set::{LoadedRule, RuleIndex, RuleSet, Start, Strictness};
+pub use set::{CLASSIFIER, LoadedRule, RuleIndex, RuleSet, Start, Strictness};
 pub use written::{Anchor, Category, Context, Pack, Pattern, Rule, RuleTests, Severity, Surprise, TextView};

@@ -27,6 +27,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The shape of a rule that has no pattern.
+    pub fn none() -> Shape {
+        Shape { lead: Hir::empty(), body: Hir::empty(), trail: Hir::empty() }
+    }
+
     /// Parses a pattern of ASCII semantics. The error is for the author.
     pub fn parse(pattern: &str) -> Result<Shape, String> {
         if pattern.len() > MAX_PATTERN_BYTES {

@@ -10,6 +10,9 @@ use crate::limits::{MAX_CONTEXT_BYTES, MAX_MATCH_BYTES, MAX_RULES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex(pub u16);
 
+/// Id of findings of the injection classifier.
+pub const CLASSIFIER: &str = "injection.classifier";
+
 /// How much a pack must say about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
@@ -26,6 +29,8 @@ pub enum Start {
     Literals(Vec<Vec<u8>>),
     /// At a shape of text.
     Anchor(Anchor),
+    /// Where the injection classifier says; the engine has no part in it.
+    Model,
 }
 
 /// A rule whose fields have been checked.
@@ -57,6 +62,8 @@ pub struct LoadedRule {
     pub checks: Vec<String>,
     /// Words before the match.
     pub context: Option<Context>,
+    /// Counts only with the classifier's support.
+    pub needs_support: bool,
     /// What stands in place of a redacted match.
     pub replace: String,
     /// Why a finding matters; empty in stripped packs.
@@ -112,6 +119,34 @@ impl RuleSet {
         }
         self.rules.append(&mut added);
         Ok(())
+    }
+
+    /// Adds the rule that stands for the injection classifier, so that it is
+    /// disabled, monitored and recorded like others.
+    pub fn add_classifier(&mut self) {
+        if self.find(CLASSIFIER).is_some() {
+            return;
+        }
+        self.rules.push(LoadedRule {
+            id: CLASSIFIER.to_owned(),
+            pack: "injection".to_owned(),
+            category: Category::Injection,
+            title: "Text that reads like an attempt to steer the model".to_owned(),
+            level: 1,
+            severity: Severity::High,
+            scope: Scope::ALL,
+            view: TextView::Both,
+            start: Start::Model,
+            shape: Shape::none(),
+            max_len: 0,
+            checks: Vec::new(),
+            context: None,
+            needs_support: false,
+            replace: "[INJECTION]".to_owned(),
+            why: "Rules find what somebody listed; the classifier finds what reads like it.".to_owned(),
+            also: Vec::new(),
+            tests: RuleTests::default(),
+        });
     }
 
     /// Keeps the rules that `keep` accepts; indices change.
@@ -181,6 +216,7 @@ impl Loader<'_> {
             max_len: rule.max_len,
             checks: rule.check.clone(),
             context: rule.context.clone(),
+            needs_support: rule.needs_support,
             replace: rule.replace.clone(),
             why: rule.why.clone(),
             also: rule.also.clone(),
@@ -200,6 +236,12 @@ impl Loader<'_> {
             || !rule.replace.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
         {
             return Err(self.error("replace", "must be plain ASCII text without quotes and backslashes"));
+        }
+        if rule.id == CLASSIFIER {
+            return Err(self.error("id", "is that of the classifier's findings"));
+        }
+        if rule.needs_support && self.pack.category != Category::Injection {
+            return Err(self.error("needs_support", "only rules of category \"injection\" can have it"));
         }
         if self.strict == Strictness::Lenient {
             return Ok(());

@@ -86,6 +86,10 @@ pub struct Rule {
     /// Words near the match.
     #[serde(default)]
     pub context: Option<Context>,
+    /// A match counts only where the injection classifier finds the text
+    /// suspect: what it matches is quoted, too, by those who write about it.
+    #[serde(default)]
+    pub needs_support: bool,
     /// What stands in place of a redacted match: `[OPENAI-KEY]`.
     pub replace: String,
     /// Why a finding matters. Authors must say; the filter's copy of the packs

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::inspect::{Change, Hit, Judge, Scratch, Verdict, encode};
+use super::inspect::{Change, Extent, Hit, Judge, Scratch, Verdict, encode};
 use super::tally::Tally;
 use crate::detect::Input;
 use crate::limits::{DISGUISE_CONTEXT, MAX_DISGUISE_BYTES};
@@ -246,7 +246,8 @@ impl Growing<'_> {
         let from = from.into_iter().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
         let window = self.text.get(from..).unwrap_or_default();
         let known = hits.len();
-        let settled = from + judge.views(window, self.kind, !self.end, scratch, verdict, from, hits);
+        let extent = if self.end { Extent::Last } else { Extent::Growing };
+        let settled = from + judge.views(window, self.kind, extent, scratch, verdict, from, hits);
         let found: Vec<Hit> = hits.drain(known..).collect();
         for mut hit in found.into_iter().filter(|h| h.range.end > self.settled.max(self.changed)) {
             if hit.range.start < self.settled {

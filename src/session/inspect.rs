@@ -8,6 +8,7 @@ use super::tally::Tally;
 use super::vault::Vault;
 use crate::audit::Hasher;
 use crate::config::Config;
+use crate::detect::classifier::Scores;
 use crate::detect::{self, Input, Match, View};
 use crate::policy::{Action, Actions, Ruling};
 use crate::rules::{LoadedRule, RuleIndex};
@@ -21,6 +22,7 @@ pub(super) use crate::rules::Direction;
 pub struct Scratch {
     pub(super) engine: detect::Scratch,
     pub(super) matches: Vec<Match>,
+    scores: Scores,
     views: text::Scratch,
     text: String,
 }
@@ -58,6 +60,19 @@ pub(super) struct Hit {
     rule: RuleIndex,
     pub(super) range: Range<usize>,
     transforms: Transforms,
+    /// Why the classifier says so; see [`detect::Injection::reasons`].
+    reasons: Vec<String>,
+}
+
+/// How much of a text is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it: only then can the injection classifier score it.
+    Whole,
+    /// A part, which more will follow.
+    Growing,
+    /// The last part.
+    Last,
 }
 
 /// Hits in views of one text: each is compared with those before it.
@@ -65,7 +80,7 @@ const MAX_HITS: usize = 1024;
 
 impl Hit {
     pub(super) fn raw(found: Match) -> Self {
-        Hit { rule: found.rule, range: found.range, transforms: Transforms::NONE }
+        Hit { rule: found.rule, range: found.range, transforms: Transforms::NONE, reasons: Vec::new() }
     }
 
     pub(super) fn range(&self) -> Range<usize> {
@@ -124,29 +139,32 @@ impl Judge<'_> {
     ) -> Vec<Change> {
         let mut hits = Vec::new();
         verdict.exhausted |= self.scan(self.input(text, kind), &mut scratch.engine, &mut scratch.matches);
-        hits.extend(scratch.matches.drain(..).map(Hit::raw));
-        self.views(text, kind, false, scratch, verdict, 0, &mut hits);
+        self.weigh(text, kind, &mut scratch.matches, &mut scratch.scores);
+        let hit = |m: Match| Hit { reasons: self.reasons(text, &m), ..Hit::raw(m) };
+        hits.extend(scratch.matches.drain(..).map(hit));
+        self.views(text, kind, Extent::Whole, scratch, verdict, 0, &mut hits);
         self.changes(text, 0..text.len(), hits, kind, tally, verdict)
     }
 
     /// Look at every view of `text`. Hits are added with `base` added to their
-    /// ranges. Returns up to where `text` is settled, if more of it may follow
-    /// (`grows`): a disguise that turns text round is not waited for.
+    /// ranges. Returns up to where `text` is settled, if it grows: a disguise that turns text round is not waited for.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn views(
         &self,
         text: &str,
         kind: SpanKind,
-        grows: bool,
+        extent: Extent,
         scratch: &mut Scratch,
         verdict: &mut Verdict,
         base: usize,
         hits: &mut Vec<Hit>,
     ) -> usize {
-        let Scratch { engine, matches, views, .. } = scratch;
+        let Scratch { engine, matches, scores, views, .. } = scratch;
         let mut settled = text.len();
         let made = text::views(text, views, &mut |view| {
-            let open = grows && !view.transforms.intersects(Transforms::REVERSED) && view.ends_at(text.len());
+            let open = extent == Extent::Growing
+                && !view.transforms.intersects(Transforms::REVERSED)
+                && view.ends_at(text.len());
             let input = Input { view: View::Clean, at_end: !open, ..self.input(view.text, kind) };
             let mut outcome = self.scan_again(input, engine, matches);
             if view.transforms.intersects(Transforms::DECODED) {
@@ -161,6 +179,9 @@ impl Judge<'_> {
             if outcome.settled < view.text.len() {
                 settled = settled.min(view.source_range(outcome.settled..view.text.len()).start);
                 matches.retain(|m| m.range.end <= outcome.settled);
+            }
+            if extent == Extent::Whole {
+                self.weigh(view.text, kind, matches, scores);
             }
             self.map_back(view, matches, base, hits);
         });
@@ -182,6 +203,20 @@ impl Judge<'_> {
         self.config.engine.scan(&input, engine, matches)
     }
 
+    /// What the injection classifier adds to the matches in a text, and takes
+    /// from them.
+    fn weigh(&self, text: &str, kind: SpanKind, matches: &mut Vec<Match>, scores: &mut Scores) {
+        if let Some(injection) = &self.config.injection {
+            injection.judge(text, kind, matches, scores);
+        }
+    }
+
+    fn reasons(&self, text: &str, found: &Match) -> Vec<String> {
+        let injection = self.config.injection.as_ref().filter(|i| i.rule() == found.rule);
+        let segment = text.get(found.range.clone()).unwrap_or_default();
+        injection.map(|i| i.reasons(segment)).unwrap_or_default()
+    }
+
     /// Matches in a view become hits in the text it was made from, unless the
     /// rule has a hit there already.
     fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, base: usize, hits: &mut Vec<Hit>) {
@@ -197,7 +232,8 @@ impl Judge<'_> {
                 .iter()
                 .any(|h| h.rule == found.rule && h.range.start < range.end && range.start < h.range.end);
             if !known && !range.is_empty() && hits.len() < MAX_HITS {
-                hits.push(Hit { rule: found.rule, range, transforms: view.transforms });
+                let reasons = self.reasons(view.text, &found);
+                hits.push(Hit { rule: found.rule, range, transforms: view.transforms, reasons });
             }
         }
     }
@@ -240,7 +276,7 @@ impl Judge<'_> {
             if ruling.action == Action::Allow {
                 continue;
             }
-            tally.add(rule, self.direction, kind, ruling, found.transforms);
+            tally.add(rule, self.direction, kind, ruling, found.transforms, &found.reasons);
             if !ruling.enforced {
                 continue;
             }

@@ -24,6 +24,7 @@ impl Tally {
         kind: SpanKind,
         ruling: Ruling,
         transforms: Transforms,
+        features: &[String],
     ) {
         let key = (rule.id.clone(), direction, kind, ruling.enforced);
         if self.by_place.len() >= MAX_FINDINGS && !self.by_place.contains_key(&key) {
@@ -38,6 +39,7 @@ impl Tally {
             enforced: ruling.enforced,
             place: format!("{}:{}", direction_name(direction), kind.as_str()),
             transforms: transforms.names().collect(),
+            features: features.to_vec(),
             count: 0,
         });
         finding.count = finding.count.saturating_add(1);
@@ -57,6 +59,7 @@ impl Tally {
             enforced,
             place: format!("response:{}", SpanKind::ToolDefinition.as_str()),
             transforms: Vec::new(),
+            features: Vec::new(),
             count: 0,
         });
         finding.count = finding.count.saturating_add(count);

@@ -5,6 +5,7 @@
 //! points. Rules are scored by set, never pooled over sets, and the output is
 //! the same on every run.
 
+mod attacks;
 mod entity;
 mod row;
 mod table;
@@ -13,12 +14,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use portcullis::detect::{Engine, Input, Match, Scratch, View};
-use portcullis::rules::{Category, Direction, RuleSet, Strictness};
-use portcullis::text::{self, SpanKind, Transforms};
+use portcullis::rules::{CLASSIFIER, Category, Strictness};
 
+use self::attacks::{Attacks, Judged};
 use self::entity::entity_of;
 use self::row::{Expected, Row};
+use crate::look::Eye;
 use crate::{Outcome, packs};
 
 #[derive(clap::Args)]
@@ -42,16 +43,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut set = packs::load(&args.packs, Strictness::Lenient)?;
-    set.retain(|rule| rule.level <= args.level);
-    let engine = Engine::compile(&set)
-        .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let mut meter = Meter {
-        rules: &set,
-        engine,
-        scratch: Scratch::new(),
-        views: text::Scratch::default(),
-        rows: args.rows,
-    };
+    set.add_classifier();
+    let mut meter = Meter { eye: Eye::new(set, None, args.level)?, rows: args.rows };
     let mut report = Report::default();
     for path in files(&args.dir, &args.sets)? {
         meter.file(&path, &mut report)?;
@@ -111,6 +104,8 @@ pub(crate) struct Report {
     pub(crate) secrets: BTreeMap<String, Share>,
     /// Exact spans by set and type.
     pub(crate) entities: BTreeMap<(String, String), Spans>,
+    /// Rows of attacks, and harmless rows.
+    pub(crate) attacks: Attacks,
     /// Rows whose scan ran out of budget.
     pub(crate) exhausted: usize,
 }
@@ -123,15 +118,12 @@ struct Found {
     category: Category,
 }
 
-struct Meter<'r> {
-    rules: &'r RuleSet,
-    engine: Engine,
-    scratch: Scratch,
-    views: text::Scratch,
+struct Meter {
+    eye: Eye<'static>,
     rows: bool,
 }
 
-impl Meter<'_> {
+impl Meter {
     fn file(&mut self, path: &Path, report: &mut Report) -> Result<(), String> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -145,11 +137,24 @@ impl Meter<'_> {
     }
 
     fn row(&mut self, set: &str, row: &Row, report: &mut Report) {
-        let found = self.find(&row.text, report);
+        let (found, judged) = self.find(set, row, &row.text, report);
         match row.label.as_str() {
-            "benign" => self.benign(set, row, &found, report),
+            "benign" => {
+                self.benign(set, row, &found, report);
+                report.attacks.harmless(set, row, judged);
+            }
             "secret" => self.secret(set, row, &found, report),
-            "pii" => pii(set, row, &found, report),
+            "pii" => {
+                pii(set, row, &found, report);
+                report.attacks.harmless(set, row, judged);
+            }
+            "injection" | "jailbreak" | "mcp_malicious_tool" => {
+                let plain = row.plain.as_ref().map(|plain| self.find(set, row, plain, report).1);
+                if self.rows && !judged.found {
+                    println!("missed\t{}\t{}", row.id, row.category);
+                }
+                report.attacks.attack(set, row, judged, plain);
+            }
             _ => {}
         }
         if row.label == "pii" && self.rows {
@@ -157,47 +162,23 @@ impl Meter<'_> {
         }
     }
 
-    /// Scans a text as the filter does: as it is, then every view of it.
-    fn find(&mut self, whole: &str, report: &mut Report) -> Vec<Found> {
-        let mut matches = Vec::new();
-        let mut exhausted = self.scan(whole, View::Raw, &mut matches);
-        let mut views = std::mem::take(&mut self.views);
-        let made = text::views(whole, &mut views, &mut |view| {
-            let mut seen = Vec::new();
-            exhausted |= self.scan(view.text, View::Clean, &mut seen);
-            if view.transforms.intersects(Transforms::DECODED) {
-                exhausted |= self.scan(view.text, View::Raw, &mut seen);
-            }
-            for found in seen {
-                let range = view.source_range(found.range);
-                let known = |m: &Match| {
-                    m.rule == found.rule && m.range.start < range.end && range.start < m.range.end
-                };
-                if !matches.iter().any(known) {
-                    matches.push(Match { rule: found.rule, range });
-                }
-            }
-        });
-        self.views = views;
-        report.exhausted += usize::from(exhausted || made.exhausted);
-        let found = matches.into_iter().filter_map(|found| {
-            let rule = self.rules.get(found.rule)?;
+    /// Looks at a text as the filter does.
+    fn find(&mut self, set: &str, row: &Row, text: &str, report: &mut Report) -> (Vec<Found>, Judged) {
+        let seen = self.eye.look(text, row.kind(set));
+        report.exhausted += usize::from(seen.exhausted);
+        let found = seen.matches.into_iter().filter_map(|found| {
+            let rule = self.eye.rules.get(found.rule)?;
             let range = found.range;
             Some(Found { start: range.start, end: range.end, rule: rule.id.clone(), category: rule.category })
         });
-        outermost(found.collect())
-    }
-
-    fn scan(&mut self, text: &str, view: View, matches: &mut Vec<Match>) -> bool {
-        let input = Input {
-            text,
-            view,
-            kind: SpanKind::User,
-            direction: Direction::Request,
-            at_end: true,
-            skip_before: 0,
+        let found: Vec<Found> = found.collect();
+        let injection = || found.iter().filter(|f| f.category == Category::Injection);
+        let judged = Judged {
+            found: injection().next().is_some(),
+            by_rules: injection().any(|f| f.rule != CLASSIFIER),
+            logit: seen.logit,
         };
-        self.engine.scan(&input, &mut self.scratch, matches).budget_exhausted
+        (outermost(found), judged)
     }
 
     fn benign(&self, set: &str, row: &Row, found: &[Found], report: &mut Report) {

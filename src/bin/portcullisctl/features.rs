@@ -1,20 +1,21 @@
 //! `features`: what the classifier sees of texts, for its trainer.
 //!
 //! Reads one JSON string a line. Writes, for each, a little-endian `u32` count
-//! and so many `u32`: hashed features, [`WORD`] after each word, [`VIEW`]
-//! between the text as written and each cleaned or decoded view of it.
+//! and so many `u32`: hashed features, [`BLOCK`] after each block of a text,
+//! [`VIEW`] after the text as written and after each view of it.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
-#[cfg(doc)]
-use portcullis::detect::classifier::WORD;
 use portcullis::detect::classifier::export;
 use portcullis::text::{Scratch, views};
 
 use crate::Outcome;
 
-/// Marks where the next view of a text starts; odd, as no feature is.
+/// Marks the end of a block. Marks are odd; features are made even, which
+/// costs nothing: their lowest bit picks no weight.
+const BLOCK: u32 = u32::MAX;
+/// Marks the end of a view.
 const VIEW: u32 = u32::MAX - 2;
 
 #[derive(clap::Args)]
@@ -34,12 +35,18 @@ pub(crate) fn run(_: &Args) -> Outcome {
 }
 
 fn features(text: &str, scratch: &mut Scratch) -> Vec<u32> {
-    let mut all = export(text);
-    views(text, scratch, &mut |view| {
-        all.push(VIEW);
-        all.extend(export(view.text));
-    });
+    let mut all = Vec::new();
+    add(text, &mut all);
+    views(text, scratch, &mut |view| add(view.text, &mut all));
     all
+}
+
+fn add(text: &str, all: &mut Vec<u32>) {
+    for block in export(text) {
+        all.extend(block.iter().map(|feature| feature & !1));
+        all.push(BLOCK);
+    }
+    all.push(VIEW);
 }
 
 fn write(out: &mut impl Write, features: &[u32]) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod classify;
 mod eval;
 mod explain;
 mod features;
+mod look;
 mod packs;
 mod rules;
 mod scan;

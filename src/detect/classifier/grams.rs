@@ -4,7 +4,7 @@
 //! the features it was trained on. Changing anything here needs a new model.
 
 /// Kinds of features; each hashes apart from the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Family {
     /// One word.
@@ -25,12 +25,28 @@ pub enum Family {
     MarkWord = 7,
 }
 
+impl Family {
+    /// The name in explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Family::Word => "word",
+            Family::Pair => "pair",
+            Family::Triple => "triple",
+            Family::Skip => "skip",
+            Family::Stem => "stem",
+            Family::StemPair => "stem-pair",
+            Family::Mark => "mark",
+            Family::MarkWord => "mark-word",
+        }
+    }
+}
+
 /// Takes features as they are found.
 pub trait Sink {
     /// One feature. All 32 bits of `hash` are well mixed.
     fn feature(&mut self, family: Family, hash: u32);
-    /// A word has ended before byte `end`; its features have been given.
-    fn word(&mut self, end: usize);
+    /// A word has ended; its features have been given.
+    fn word(&mut self);
 }
 
 /// Gives all features of `text` to `sink`, in one pass.
@@ -54,10 +70,11 @@ pub fn grams(text: &[u8], sink: &mut impl Sink) {
 
 /// Words longer than this are blobs and count as one and the same.
 const MAX_WORD_BYTES: usize = 40;
-/// Bytes of a stem.
-const STEM_BYTES: usize = 5;
 /// Bytes of a run of punctuation that tell it apart.
 const MARK_BYTES: usize = 4;
+/// Bytes of a stem. Of scripts with longer characters that is less than two,
+/// which did better than more in the sets at hand.
+const STEM_BYTES: usize = 5;
 /// Runs of punctuation that count between two words: rows of dots and dashes
 /// must not water a text down.
 const MAX_MARKS: u32 = 4;
@@ -88,7 +105,7 @@ struct State {
 }
 
 impl State {
-    fn push(&mut self, word: u32, stem: u32, end: usize, sink: &mut impl Sink) {
+    fn push(&mut self, word: u32, stem: u32, sink: &mut impl Sink) {
         sink.feature(Family::Word, finish(word));
         sink.feature(Family::Pair, mix(self.last, word));
         sink.feature(Family::Triple, mix(mix(self.last_but_one, self.last), word));
@@ -107,7 +124,7 @@ impl State {
         self.last_but_one = self.last;
         self.last = word;
         self.stem = stem;
-        sink.word(end);
+        sink.word();
     }
 }
 
@@ -132,7 +149,7 @@ fn word(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> u
         hash = SEED ^ 0xB10B;
     }
     let stem = if digits || len <= STEM_BYTES || len > MAX_WORD_BYTES { hash } else { stem ^ 0x57E3 };
-    state.push(hash, stem, at, sink);
+    state.push(hash, stem, sink);
     at
 }
 
@@ -142,7 +159,7 @@ fn ideograph(text: &[u8], at: usize, state: &mut State, sink: &mut impl Sink) ->
     // U+3000..U+303F: the punctuation of these scripts.
     if !matches!(bytes, [0xE3, 0x80, _]) {
         let hash = bytes.iter().fold(SEED, |hash, byte| step(hash, *byte));
-        state.push(hash, hash, end, sink);
+        state.push(hash, hash, sink);
     }
     end
 }
@@ -228,7 +245,7 @@ mod tests {
     #[derive(Default)]
     struct Seen {
         features: Vec<(u8, u32)>,
-        ends: Vec<usize>,
+        words: usize,
     }
 
     impl Sink for Seen {
@@ -236,8 +253,8 @@ mod tests {
             self.features.push((family as u8, hash));
         }
 
-        fn word(&mut self, end: usize) {
-            self.ends.push(end);
+        fn word(&mut self) {
+            self.words += 1;
         }
     }
 
@@ -252,19 +269,19 @@ mod tests {
     }
 
     #[test]
-    fn words_end_where_they_should() {
-        for (text, ends) in [
-            ("", &[][..]),
-            ("  .,! ", &[]),
-            ("a bc", &[1, 4]),
-            ("don't", &[3, 5]),
-            ("naïve café", &[6, 12]),
-            ("忽略 指令。", &[3, 6, 10, 13]),
-            ("กข", &[3, 6]),
-            ("привет мир", &[12, 19]),
-            ("a😀b “c”", &[1, 6, 11]),
+    fn what_is_a_word() {
+        for (text, words) in [
+            ("", 0),
+            ("  .,! ", 0),
+            ("a bc", 2),
+            ("don't", 2),
+            ("naïve café", 2),
+            ("忽略 指令。", 4),
+            ("กข", 2),
+            ("привет мир", 2),
+            ("a😀b “c”", 3),
         ] {
-            assert_eq!(seen(text.as_bytes()).ends, ends, "{text}");
+            assert_eq!(seen(text.as_bytes()).words, words, "{text}");
         }
     }
 
@@ -301,8 +318,7 @@ mod tests {
     fn any_bytes_end() {
         let bytes: Vec<u8> = (0..=255u8).cycle().take(1024).collect();
         for start in 0..256 {
-            let ends = seen(&bytes[start..]).ends;
-            assert!(ends.is_sorted());
+            assert!(seen(&bytes[start..]).words <= bytes.len());
         }
         for lead in 0x80..=0xFFu8 {
             seen(&[b'a', lead]);

@@ -13,7 +13,7 @@ mod segments;
 
 pub use grams::{Family, Sink, grams};
 pub use model::{Classifier, LEVELS, ModelError};
-pub use segments::{BLOCK_WORDS, Hit, WORD, export};
+pub use segments::{BLOCK_BYTES, Scores, Segment, export};
 
 /// The model that comes with Portcullis.
 pub const BUILTIN: &[u8] = include_bytes!("../../../rules/models/injection.bin");

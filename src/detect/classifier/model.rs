@@ -72,7 +72,7 @@ impl<'m> Classifier<'m> {
     }
 
     /// The logit that a segment needs for a rule's match in it to stand.
-    /// Writing about attacks quotes them, and scores far below it.
+    /// Writing about attacks quotes them, and scores below it.
     pub fn support(&self, kind: SpanKind) -> f32 {
         self.calibration(kind).support
     }
@@ -80,13 +80,28 @@ impl<'m> Classifier<'m> {
     /// Weight of one feature.
     #[inline]
     pub(super) fn weight(&self, family: Family, hash: u32) -> i32 {
-        let bucket = (salted(family, hash) >> self.shift) as usize;
-        i32::from(self.weights.get(bucket).copied().unwrap_or(0) as i8)
+        self.weight_at(salted(family, hash))
+    }
+
+    /// Weight of a feature by its salted hash.
+    #[inline]
+    pub(super) fn weight_at(&self, salted: u32) -> i32 {
+        i32::from(self.weights.get((salted >> self.shift) as usize).copied().unwrap_or(0) as i8)
+    }
+
+    /// Where the weight of a feature stands: its name in explanations.
+    pub(super) fn bucket(&self, family: Family, hash: u32) -> u32 {
+        salted(family, hash) >> self.shift
+    }
+
+    /// What weights of `sum` add to the logit of a segment of `count` features.
+    pub(super) fn share(&self, sum: i32, count: u32) -> f32 {
+        self.scale * sum as f32 / (count as f32 + DAMPING).sqrt()
     }
 
     /// The logit of a segment of `count` features with weights of `sum`.
     pub(super) fn logit(&self, sum: i32, count: u32) -> f32 {
-        self.scale * sum as f32 / (count as f32 + DAMPING).sqrt() + self.bias
+        self.share(sum, count) + self.bias
     }
 
     fn calibration(&self, kind: SpanKind) -> &Calibration {

@@ -1,148 +1,217 @@
 //! A text scored in overlapping segments.
 //!
-//! Features are summed by blocks of [`BLOCK_WORDS`] words; a segment is two
-//! blocks in a row. So every word lies in two segments, every run of
-//! [`BLOCK_WORDS`] words wholly in one, and each feature is looked up once.
+//! A text is cut into blocks of about [`BLOCK_BYTES`]; a segment is two blocks
+//! in a row. So every place lies in two segments, and each feature is looked
+//! up once. Blocks share nothing: what a block scores does not depend on the
+//! text around it, and a block can be left out.
 
 use std::ops::Range;
 
 use super::grams::{Family, Sink, grams};
 use super::model::{Classifier, salted};
-use crate::text::SpanKind;
 
-/// Words of a block: half a segment. Injections run from a sentence to a
-/// paragraph; a longer segment drowns the first in its surroundings.
-pub const BLOCK_WORDS: u32 = 32;
+/// Bytes of a block, half a segment; it runs on to the end of the word.
+/// Injections run from a sentence to a paragraph: a longer segment drowns the
+/// first in its surroundings.
+pub const BLOCK_BYTES: usize = 256;
+
+/// A block without a space for so long after [`BLOCK_BYTES`] ends inside a word.
+const MAX_TAIL: usize = 64;
 
 /// Shorter texts say too little: `yes`, a name, a number.
 const MIN_WORDS: u32 = 3;
 
-/// The segment of a text that scores highest.
+/// The score of a segment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
+pub struct Segment {
     /// Log-odds, to be compared with [`Classifier::threshold`].
     pub logit: f32,
     /// Bytes of the segment.
     pub range: Range<usize>,
 }
 
+/// Scores of a text's segments, in order. One for each [`BLOCK_BYTES`] at most.
+#[derive(Clone, Debug, Default)]
+pub struct Scores {
+    segments: Vec<Segment>,
+}
+
+impl Scores {
+    /// Forgets all scores.
+    pub fn clear(&mut self) {
+        self.segments.clear();
+    }
+
+    /// The segment that scores highest.
+    pub fn best(&self) -> Option<&Segment> {
+        self.segments.iter().reduce(|best, s| if s.logit > best.logit { s } else { best })
+    }
+
+    /// The highest score of a segment that touches `place`. `None`: the text
+    /// is too short to have a score.
+    pub fn near(&self, place: &Range<usize>) -> Option<f32> {
+        let first = self.segments.partition_point(|s| s.range.end < place.start);
+        let touching = self.segments.iter().skip(first).take_while(|s| s.range.start <= place.end);
+        touching.map(|s| s.logit).reduce(f32::max)
+    }
+
+    /// Parts of the text in segments that score `threshold` or more.
+    pub fn at_least(&self, threshold: f32) -> Vec<Range<usize>> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for segment in self.segments.iter().filter(|s| s.logit >= threshold) {
+            match parts.last_mut().filter(|last| segment.range.start <= last.end) {
+                Some(last) => last.end = segment.range.end,
+                None => parts.push(segment.range.clone()),
+            }
+        }
+        parts
+    }
+}
+
 impl Classifier<'_> {
-    /// Scores a text. `None`: too few words to say anything.
-    pub fn score(&self, text: &str) -> Option<Hit> {
-        self.walk(text, |_| true)
+    /// Scores every segment of a text, in one pass.
+    pub fn score(&self, text: &str, scores: &mut Scores) {
+        scores.segments.clear();
+        let mut last: Option<(Range<usize>, Sum<'_>)> = None;
+        let mut words = 0;
+        for range in blocks(text) {
+            let mut sum = Sum { model: self, sum: 0, features: 0, words: 0 };
+            grams(text.as_bytes().get(range.clone()).unwrap_or_default(), &mut sum);
+            words += sum.words;
+            if let Some((before, first)) = last.replace((range.clone(), sum)) {
+                scores.segments.push(self.segment(before.start..range.end, &[first, sum]));
+            }
+        }
+        if words < MIN_WORDS {
+            scores.segments.clear();
+        } else if let (Some((range, only)), true) = (last, scores.segments.is_empty()) {
+            scores.segments.push(self.segment(range, &[only]));
+        }
     }
 
-    /// Whether a match of a rule of `level` at `place` counts. Rules of level 1
-    /// need no second opinion; for others some segment that touches the match
-    /// must not read like mere writing about attacks.
-    pub fn stands(&self, text: &str, kind: SpanKind, level: u8, place: &Range<usize>) -> bool {
-        let touching = |segment: &Range<usize>| segment.start <= place.end && place.start <= segment.end;
-        level <= 1 || self.walk(text, touching).is_none_or(|hit| hit.logit >= self.support(kind))
+    fn segment(&self, range: Range<usize>, blocks: &[Sum<'_>]) -> Segment {
+        let sum = blocks.iter().map(|b| b.sum).sum();
+        let features = blocks.iter().map(|b| b.features).sum();
+        Segment { logit: self.logit(sum, features), range }
     }
 
-    fn walk(&self, text: &str, wanted: impl Fn(&Range<usize>) -> bool) -> Option<Hit> {
-        let mut scorer =
-            Scorer { model: self, wanted, last: None, open: Block::default(), words: 0, best: None };
-        grams(text.as_bytes(), &mut scorer);
-        scorer.finish(text.len())
+    /// The features of a text that weigh most for an injection, heaviest first,
+    /// with their share of the logit. They are named by family and bucket: the
+    /// text cannot be read out of them, and a tool that has the text can tell
+    /// which of its words they are.
+    pub fn explain(&self, text: &str, most: usize) -> Vec<(String, f32)> {
+        let mut weighed = Weighed { model: self, found: Vec::new(), features: 0 };
+        for range in blocks(text) {
+            grams(text.as_bytes().get(range).unwrap_or_default(), &mut weighed);
+        }
+        let mut found = weighed.found;
+        found.sort_unstable();
+        let mut sums: Vec<(i32, Family, u32)> = Vec::new();
+        for (family, bucket, weight) in found {
+            match sums.last_mut().filter(|(_, f, b)| (*f, *b) == (family, bucket)) {
+                Some((sum, ..)) => *sum += weight,
+                None => sums.push((weight, family, bucket)),
+            }
+        }
+        sums.sort_unstable_by_key(|(sum, family, bucket)| (-sum, *family, *bucket));
+        let count = weighed.features;
+        let named =
+            sums.into_iter().take(most).take_while(|(sum, ..)| *sum > 0).map(|(sum, family, bucket)| {
+                (format!("{}.{bucket:05x}", family.as_str()), self.share(sum, count))
+            });
+        named.collect()
     }
+}
+
+/// The blocks of a text, in order; none of an empty text.
+fn blocks(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        if start >= bytes.len() {
+            return None;
+        }
+        at = start.saturating_add(BLOCK_BYTES).min(bytes.len());
+        let tail = bytes.get(at..).unwrap_or_default();
+        if let Some(space) = tail.iter().take(MAX_TAIL).position(u8::is_ascii_whitespace) {
+            at += space;
+        } else if tail.len() <= MAX_TAIL {
+            at = bytes.len();
+        } else {
+            at = text.ceil_char_boundary(at);
+        }
+        Some(start..at)
+    })
 }
 
 /// Sums over the words of a block.
-#[derive(Clone, Copy, Default)]
-struct Block {
+#[derive(Clone, Copy)]
+struct Sum<'m> {
+    model: &'m Classifier<'m>,
     sum: i32,
     features: u32,
-    start: usize,
-}
-
-struct Scorer<'s, 'm, W> {
-    model: &'s Classifier<'m>,
-    wanted: W,
-    /// The block before the open one.
-    last: Option<Block>,
-    open: Block,
     words: u32,
-    best: Option<Hit>,
 }
 
-impl<W: Fn(&Range<usize>) -> bool> Sink for Scorer<'_, '_, W> {
+impl Sink for Sum<'_> {
     #[inline]
     fn feature(&mut self, family: Family, hash: u32) {
-        self.open.sum += self.model.weight(family, hash);
-        self.open.features += 1;
+        self.sum += self.model.weight(family, hash);
+        self.features += 1;
     }
 
     #[inline]
-    fn word(&mut self, end: usize) {
-        self.words = self.words.wrapping_add(1);
-        if self.words.is_multiple_of(BLOCK_WORDS) {
-            if self.last.is_some() {
-                self.segment(end);
-            }
-            self.last = Some(self.open);
-            self.open = Block { start: end, ..Block::default() };
-        }
+    fn word(&mut self) {
+        self.words += 1;
     }
 }
 
-impl<W: Fn(&Range<usize>) -> bool> Scorer<'_, '_, W> {
-    /// The open block and the one before it are a segment.
-    fn segment(&mut self, end: usize) {
-        let last = self.last.unwrap_or(Block { start: self.open.start, ..Block::default() });
-        let range = last.start..end;
-        if !(self.wanted)(&range) {
-            return;
-        }
-        let (sum, features) = (last.sum + self.open.sum, last.features + self.open.features);
-        let logit = self.model.logit(sum, features);
-        if self.best.as_ref().is_none_or(|best| logit > best.logit) {
-            self.best = Some(Hit { logit, range });
-        }
-    }
-
-    fn finish(mut self, end: usize) -> Option<Hit> {
-        if self.words < MIN_WORDS {
-            return None;
-        }
-        // A text that ends with its second block, or before, has no segment yet.
-        if self.open.features > 0 || self.words == BLOCK_WORDS {
-            self.segment(end);
-        }
-        self.best
-    }
+struct Weighed<'m> {
+    model: &'m Classifier<'m>,
+    found: Vec<(Family, u32, i32)>,
+    features: u32,
 }
 
-/// The features of a text as the trainer takes them, one `u32` each: the salted
-/// hash, or [`WORD`] after each word.
-pub(super) struct Export(pub(super) Vec<u32>);
-
-/// Marks the end of a word in [`export`]; no feature's hash, see there.
-pub const WORD: u32 = u32::MAX;
-
-impl Sink for Export {
+impl Sink for Weighed<'_> {
     fn feature(&mut self, family: Family, hash: u32) {
-        // The lowest bit picks no weight, so it is free to tell marks apart.
-        self.0.push(salted(family, hash) & !1);
+        self.features += 1;
+        let weight = self.model.weight(family, hash);
+        if weight != 0 {
+            self.found.push((family, self.model.bucket(family, hash), weight));
+        }
     }
 
-    fn word(&mut self, _end: usize) {
-        self.0.push(WORD);
-    }
+    fn word(&mut self) {}
 }
 
-/// The features of a text for the trainer.
-pub fn export(text: &str) -> Vec<u32> {
-    let mut features = Export(Vec::new());
-    grams(text.as_bytes(), &mut features);
-    features.0
+/// What the trainer takes of a segment: salted hashes of its features.
+struct Export<'v>(&'v mut Vec<u32>);
+
+impl Sink for Export<'_> {
+    fn feature(&mut self, family: Family, hash: u32) {
+        self.0.push(salted(family, hash));
+    }
+
+    fn word(&mut self) {}
+}
+
+/// The features of a text for the trainer, block by block.
+pub fn export(text: &str) -> Vec<Vec<u32>> {
+    let of_block = |range: Range<usize>| {
+        let mut features = Vec::new();
+        grams(text.as_bytes().get(range).unwrap_or_default(), &mut Export(&mut features));
+        features
+    };
+    blocks(text).map(of_block).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
     use super::super::BUILTIN;
     use super::*;
+    use crate::text::SpanKind;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -155,96 +224,86 @@ mod tests {
         Classifier::load(BUILTIN).unwrap()
     }
 
-    fn blocks(text: &str, kind: SpanKind, level: u8) -> bool {
-        let model = model();
-        model.score(text).is_some_and(|hit| hit.logit >= model.threshold(kind, level))
+    fn scores(text: &str) -> Scores {
+        let mut scores = Scores::default();
+        model().score(text, &mut scores);
+        scores
     }
 
     #[test]
     fn tells_attacks_from_prose() {
         for kind in [SpanKind::User, SpanKind::ToolResult] {
-            assert!(blocks(ATTACK, kind, 2), "{kind:?}");
-            assert!(!blocks(PROSE, kind, 4), "{kind:?}");
+            assert!(!scores(ATTACK).at_least(model().threshold(kind, 2)).is_empty(), "{kind:?}");
+            assert!(scores(PROSE).at_least(model().threshold(kind, 4)).is_empty(), "{kind:?}");
         }
     }
 
     #[test]
     fn too_short_to_say() {
         for text in ["", "yes", "thank you", "....!!!"] {
-            assert_eq!(model().score(text), None, "{text}");
+            assert_eq!(scores(text).best(), None, "{text}");
+            assert_eq!(scores(text).near(&(0..1)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_hold_all_of_a_text_and_end_at_words() {
+        for text in [PROSE.repeat(40), "é".repeat(2000), "x".repeat(1000), "忽略 ".repeat(300)] {
+            let found: Vec<_> = blocks(&text).collect();
+            assert_eq!(found.first().unwrap().start, 0);
+            assert_eq!(found.last().unwrap().end, text.len());
+            assert!(found.windows(2).all(|w| w[0].end == w[1].start));
+            assert!(found.iter().all(|b| text.is_char_boundary(b.start)));
+            assert!(found.iter().all(|b| b.len() <= BLOCK_BYTES + MAX_TAIL));
+        }
+        for block in blocks(&PROSE.repeat(40)).skip(1) {
+            assert!(PROSE.repeat(40)[block].starts_with(' '));
         }
     }
 
     #[test]
     fn one_paragraph_in_a_long_text_counts_and_is_found() {
-        let model = model();
         let (before, after) = (PROSE.repeat(500), PROSE.repeat(500));
         let text = format!("{before}{ATTACK} {after}");
-        let hit = model.score(&text).unwrap();
-        assert!(hit.logit > model.score(&before).unwrap().logit);
+        let found = scores(&text).at_least(model().threshold(SpanKind::Document, 2));
         let attack = before.len()..before.len() + ATTACK.len();
-        assert!(hit.range.start <= attack.end && attack.start <= hit.range.end, "{hit:?} misses {attack:?}");
-        assert!(hit.range.len() < 1000);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].start <= attack.start && attack.end <= found[0].end, "{found:?} misses {attack:?}");
+        assert!(found[0].len() < 8 * BLOCK_BYTES);
+        let near = scores(&text).near(&attack).unwrap();
+        assert_eq!(Some(near), scores(&text).best().map(|s| s.logit));
+        assert!(scores(&text).near(&(0..9)).unwrap() < 0.0);
     }
 
     #[test]
     fn segments_are_the_same_as_the_trainer_makes() {
-        // Sums from exported features, block by block, must give the score.
+        // Sums over exported features, block by block, must give the scores.
         let model = model();
-        for words in [3, 31, 32, 33, 63, 64, 65, 96, 100] {
-            for tail in ["", " !?"] {
-                let text =
-                    format!("{}{tail}", ATTACK.split(' ').cycle().take(words).collect::<Vec<_>>().join(" "));
-                let mut blocks = vec![(0i32, 0u32)];
-                let mut n = 0;
-                grams(text.as_bytes(), &mut Blocks { model: &model, blocks: &mut blocks, words: &mut n });
-                if blocks.len() > 1 && blocks.last() == Some(&(0, 0)) {
-                    blocks.pop();
-                }
-                let pairs: Vec<_> = match blocks.len() {
-                    1 => blocks.clone(),
-                    _ => blocks.windows(2).map(|w| (w[0].0 + w[1].0, w[0].1 + w[1].1)).collect(),
-                };
-                let best = pairs.iter().map(|(s, c)| model.logit(*s, *c)).fold(f32::MIN, f32::max);
-                assert_eq!(model.score(&text).unwrap().logit, best, "{words} words {tail:?}");
-            }
-        }
-    }
-
-    struct Blocks<'a> {
-        model: &'a Classifier<'static>,
-        blocks: &'a mut Vec<(i32, u32)>,
-        words: &'a mut u32,
-    }
-
-    impl Sink for Blocks<'_> {
-        fn feature(&mut self, family: Family, hash: u32) {
-            let last = self.blocks.last_mut().unwrap();
-            last.0 += self.model.weight(family, hash);
-            last.1 += 1;
-        }
-
-        fn word(&mut self, _end: usize) {
-            *self.words += 1;
-            if self.words.is_multiple_of(BLOCK_WORDS) {
-                self.blocks.push((0, 0));
-            }
+        for words in [3, 40, 43, 64, 100, 400] {
+            let text = ATTACK.split(' ').cycle().take(words).collect::<Vec<_>>().join(" ");
+            let blocks = export(&text);
+            let sum = |b: &Vec<u32>| b.iter().map(|h| model.weight_at(*h)).sum::<i32>();
+            let of = |bs: &[Vec<u32>]| {
+                model.logit(bs.iter().map(sum).sum(), bs.iter().map(|b| b.len() as u32).sum())
+            };
+            let wanted: Vec<f32> = match blocks.len() {
+                1 => vec![of(&blocks)],
+                _ => blocks.windows(2).map(of).collect(),
+            };
+            let found: Vec<f32> = scores(&text).segments.iter().map(|s| s.logit).collect();
+            assert_eq!(found, wanted, "{words} words");
         }
     }
 
     #[test]
-    fn a_match_in_prose_about_attacks_needs_support() {
+    fn an_explanation_adds_up_and_shows_no_text() {
         let model = model();
-        assert!(model.stands(ATTACK, SpanKind::User, 2, &(0..20)));
-        assert!(model.stands("ok", SpanKind::User, 2, &(0..2)));
-        assert!(model.stands(PROSE, SpanKind::User, 1, &(0..9)));
-    }
-
-    #[test]
-    fn exported_features_never_look_like_marks() {
-        let exported = export(ATTACK);
-        let words = exported.iter().filter(|f| **f == WORD).count();
-        assert_eq!(words, ATTACK.split_whitespace().count());
-        assert!(exported.len() > 6 * words);
+        let all = model.explain(ATTACK, usize::MAX);
+        assert!(all.windows(2).all(|w| w[0].1 >= w[1].1));
+        assert!(all.iter().map(|(_, share)| share).sum::<f32>() > model.threshold(SpanKind::User, 2));
+        let words: Vec<String> = ATTACK.to_lowercase().split(' ').map(str::to_owned).collect();
+        assert!(all.iter().all(|(id, _)| !words.iter().any(|w| w.len() > 5 && id.contains(w.as_str()))));
+        assert_eq!(model.explain(ATTACK, 3).len(), 3);
+        assert!(model.explain("", 3).is_empty());
     }
 }

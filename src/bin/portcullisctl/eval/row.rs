@@ -1,5 +1,6 @@
 //! Rows of a set.
 
+use portcullis::text::SpanKind;
 use serde::Deserialize;
 
 /// One labelled text.
@@ -10,6 +11,32 @@ pub(super) struct Row {
     pub(super) label: String,
     pub(super) category: String,
     pub(super) expected: Vec<Expected>,
+    /// What an encoded attack says.
+    pub(super) plain: Option<String>,
+}
+
+/// Sets of documents and of what tools return; `scripts/train_data.py` has the
+/// same.
+const DOCUMENTS: &[&str] = &[
+    "agent_instruction_files",
+    "benign_code",
+    "benign_documents",
+    "bipia",
+    "secret_hard_benign",
+    "tau_users_json",
+];
+
+impl Row {
+    /// The kind of span a text of this category arrives as.
+    pub(super) fn kind(&self, set: &str) -> SpanKind {
+        if self.category.contains("tool_schema") || self.category.starts_with("mcp") {
+            SpanKind::ToolDefinition
+        } else if self.category.starts_with("indirect") || DOCUMENTS.contains(&set) {
+            SpanKind::Document
+        } else {
+            SpanKind::User
+        }
+    }
 }
 
 /// A span that should be found, in bytes.
@@ -32,6 +59,7 @@ struct WrittenRow {
     category: String,
     #[serde(default)]
     expected: serde_json::Value,
+    plain: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +95,7 @@ pub(super) fn parse(line: &str) -> Result<Option<Row>, serde_json::Error> {
             Some(Expected { entity: span.entity, start, end: start + value.trim().len(), anywhere })
         })
         .collect();
-    Ok(Some(Row { id: written.id, text, label, category: written.category, expected }))
+    Ok(Some(Row { id: written.id, text, label, category: written.category, expected, plain: written.plain }))
 }
 
 /// Byte offsets of code points.

@@ -7,6 +7,7 @@ use super::{CATEGORIES, Report, Share};
 /// All tables. Writing to a string cannot fail.
 pub(super) fn markdown(report: &Report, level: u8) -> String {
     let mut out = format!("Rules up to level {level}.\n");
+    report.attacks.markdown(&mut out);
     secrets(report, &mut out);
     entities(report, &mut out);
     false_positives(report, &mut out);
@@ -63,7 +64,7 @@ fn false_positives(report: &Report, out: &mut String) {
 }
 
 /// One decimal place; a dash where there is nothing to count.
-fn percent(share: Share) -> String {
+pub(super) fn percent(share: Share) -> String {
     if share.of == 0 {
         return "–".into();
     }
