@@ -16,8 +16,9 @@ TEMPER = 0.5
 # False positives of levels 1 to 4: on ordinary sets on average, on each hard set.
 # A little less than is aimed at, as rules have some too.
 LEVELS = [(0.001, 0.005), (0.0045, 0.018), (0.015, 0.05), (0.04, 0.12)]
-# Least score of a segment in which a match of a rule counts that needs support.
-SUPPORT = 0.4
+# Least score of a segment in which a match of a rule counts that needs support:
+# in user turns, in untrusted text.
+SUPPORT = (0.7, -1.5)
 
 
 def fit(rows: Rows, data: Segments, use: np.ndarray) -> np.ndarray:
@@ -107,8 +108,8 @@ def least(rows: Rows, scores: np.ndarray, mine: np.ndarray, taken: np.ndarray, o
     return next(float(t) for t in np.arange(-6, 12, 0.01) if fits(t))
 
 
-def write(path: Path, weights: np.ndarray, user: list[float], untrusted: list[float], support: float) -> None:
+def write(path: Path, weights: np.ndarray, user: list[float], untrusted: list[float], support: tuple[float, float]) -> None:
     steps, scale = rounded(weights)
     head = b"PCLF" + struct.pack("<HHff", 1, BITS, scale, weights[-1])
-    head += b"".join(struct.pack("<5f", *levels, support) for levels in (user, untrusted))
+    head += b"".join(struct.pack("<5f", *levels, bar) for levels, bar in zip((user, untrusted), support))
     path.write_bytes(head + steps.tobytes())

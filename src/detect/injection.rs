@@ -9,6 +9,10 @@ use crate::text::SpanKind;
 /// Features named in an explanation.
 const REASONS: usize = 5;
 
+/// Each further rule with a match in the text makes up for so much of the
+/// classifier's doubt: attacks say the same in several ways.
+const MORE: f32 = 1.0;
+
 /// The classifier at a level, with the rules whose matches need its support.
 #[derive(Clone, Debug)]
 pub struct Injection<'m> {
@@ -50,7 +54,7 @@ impl<'m> Injection<'m> {
             return;
         }
         self.classifier.score(text, scores);
-        let support = self.classifier.support(kind);
+        let support = self.classifier.support(kind) - MORE * further(matches, needy) as f32;
         matches.retain(|m| !needy(m) || scores.near(&m.range).is_none_or(|logit| logit >= support));
         if reads(kind) {
             let found = scores.at_least(self.classifier.threshold(kind, self.level));
@@ -63,6 +67,21 @@ impl<'m> Injection<'m> {
     pub fn reasons(&self, text: &str) -> Vec<String> {
         self.classifier.explain(text, REASONS).into_iter().map(|(id, _)| id).collect()
     }
+}
+
+/// How many rules but one match, of those that match at places of their own: two
+/// rules that match the same words are no second piece of evidence.
+fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
+    let mut places: Vec<&Match> = matches.iter().filter(|m| needy(m)).collect();
+    places.sort_unstable_by_key(|m| (m.range.end, m.rule));
+    let (mut end, mut rules) = (0, Vec::new());
+    for place in places {
+        if (place.range.start >= end || rules.is_empty()) && !rules.contains(&place.rule) {
+            end = place.range.end;
+            rules.push(place.rule);
+        }
+    }
+    rules.len().saturating_sub(1)
 }
 
 /// Kinds of text that the classifier reads of its own accord. Operators write
@@ -116,6 +135,15 @@ mod tests {
         }
         let found = ids(ATTACK, SpanKind::System);
         assert!(!found.is_empty() && !found.iter().any(|id| id == CLASSIFIER), "{found:?}");
+    }
+
+    #[test]
+    fn one_sentence_in_a_long_document_counts() {
+        let prose = "The river rises in the hills north of the town and meets the sea. ".repeat(90);
+        for kind in [SpanKind::User, SpanKind::Document] {
+            assert!(!ids(&format!("{prose}{ATTACK} {prose}"), kind).is_empty(), "{kind:?}");
+            assert_eq!(ids(&prose, kind), Vec::<String>::new(), "{kind:?}");
+        }
     }
 
     #[test]

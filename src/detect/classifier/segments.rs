@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn one_paragraph_in_a_long_text_counts_and_is_found() {
         let (before, after) = (PROSE.repeat(500), PROSE.repeat(500));
-        let text = format!("{before}{ATTACK} {after}");
-        let found = scores(&text).at_least(model().threshold(SpanKind::Document, 2));
+        let text = format!("{before}{ATTACK} {ATTACK} {after}");
+        let found = scores(&text).at_least(model().threshold(SpanKind::User, 2));
         let attack = before.len()..before.len() + ATTACK.len();
         assert_eq!(found.len(), 1);
-        assert!(found[0].start <= attack.start && attack.end <= found[0].end, "{found:?} misses {attack:?}");
+        assert!(found[0].start <= attack.end && attack.start <= found[0].end, "{found:?} misses {attack:?}");
         assert!(found[0].len() < 8 * BLOCK_BYTES);
         let near = scores(&text).near(&attack).unwrap();
         assert_eq!(Some(near), scores(&text).best().map(|s| s.logit));
