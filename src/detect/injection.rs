@@ -11,7 +11,7 @@ const REASONS: usize = 5;
 
 /// Each further rule with a match in the text makes up for so much of the
 /// classifier's doubt: attacks say the same in several ways.
-const MORE: f32 = 1.0;
+const MORE: f32 = 1.5;
 
 /// The classifier at a level, with the rules whose matches need its support.
 #[derive(Clone, Debug)]
