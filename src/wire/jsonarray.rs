@@ -133,7 +133,9 @@ impl JsonArray {
                 (Inside::Nested { depth }, b'"') => (Some(Inside::String { depth, escaped: false }), 1),
                 (Inside::Nested { depth }, b'{' | b'[') => {
                     if depth >= MAX_JSON_DEPTH {
-                        return Err(FrameError::Malformed);
+                        // In small chunks the size would have been seen first.
+                        let too_large = len > self.max.saturating_sub(self.element.len());
+                        return Err(if too_large { FrameError::TooLarge } else { FrameError::Malformed });
                     }
                     (Some(Inside::Nested { depth: depth + 1 }), 1)
                 }
