@@ -19,7 +19,7 @@ pub(crate) fn request_for(dialect: &str) -> String {
             json!({ "anthropic_version": "v", "max_tokens": 9, "messages": turn, "stream": true })
         }
         "openai_completions" => json!({ "model": "m", "prompt": said, "stream": true }),
-        "openai_responses" => json!({ "model": "m", "input": said, "stream": true }),
+        "openai_responses" | "gemini_interactions" => json!({ "model": "m", "input": said, "stream": true }),
         "openai_embeddings" | "openai_moderations" => json!({ "model": "m", "input": said }),
         "openai_images" => json!({ "model": "m", "prompt": said }),
         "cohere_v1" => json!({ "model": "m", "message": said, "stream": true }),

@@ -41,6 +41,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("dialect_cohere", |data| dialect("cohere", data)),
     ("dialect_cohere_v1", |data| dialect("cohere_v1", data)),
     ("dialect_gemini", |data| dialect("gemini", data)),
+    ("dialect_gemini_interactions", |data| dialect("gemini_interactions", data)),
     ("dialect_json", |data| dialect("json", data)),
     ("dialect_mcp", |data| dialect("mcp", data)),
     ("dialect_ollama", |data| dialect("ollama", data)),
