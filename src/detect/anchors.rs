@@ -15,9 +15,8 @@ const MIN_ENTROPY_TOKEN: usize = 16;
 
 /// Every anchor has a digit, or one of these, within the look-back behind it.
 fn is_trigger(v: u8x16) -> u8x16 {
-    let digit_or_colon = v.min(u8x16::splat(b':')).max(u8x16::splat(b'0')).cmp_eq(v);
     let others = [b'@', b'+', b'('].map(|b| v.cmp_eq(u8x16::splat(b)));
-    others.iter().fold(digit_or_colon, |any, other| any | *other)
+    others.iter().fold(between(v, b'0', b':'), |any, other| any | *other)
 }
 
 /// Unit in which text is passed over; no shorter than the look-back.
@@ -86,11 +85,10 @@ pub(super) fn open_at_end(anchor: Anchor, text: &[u8], from: usize) -> Option<us
 }
 
 fn scan_digits(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    let starts = |b: u8| b.is_ascii_digit() || b == b'+' || b == b'(';
     let mut at = from;
-    while let Some(place) = find(text, at, to, starts) {
+    while let Some(place) = find(text, at, to, NUMBER) {
         let opens = matches!(text.get(place), Some(b'+' | b'('));
-        let fits = !opens || text.get(place + 1).is_some_and(|&b| starts(b));
+        let fits = !opens || text.get(place + 1).is_some_and(|&b| (NUMBER.byte)(b));
         if fits && !follows_alphanumeric(text, place) {
             found(place);
         }
@@ -117,7 +115,7 @@ fn scan_colons(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize
     // The colon may stand behind the four digits that start at `to - 1`.
     let end = to.saturating_add(4).min(text.len());
     let mut at = from;
-    while let Some(colon) = find(text, at, end, |b| b == b':') {
+    while let Some(colon) = find(text, at, end, COLON) {
         let digits = text.get(..colon).unwrap_or_default().iter().rev().take(5);
         let start = colon - digits.take_while(|b| b.is_ascii_hexdigit()).count();
         let before = start.checked_sub(1).and_then(|i| text.get(i));
@@ -135,7 +133,7 @@ const PLATE_HEAD: usize = 8;
 fn scan_letters(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
     let end = to.saturating_add(PLATE_HEAD).min(text.len());
     let mut at = from;
-    while let Some(digit) = find(text, at, end, |b| b.is_ascii_digit()) {
+    while let Some(digit) = find(text, at, end, DIGIT) {
         at = run_end(text, digit, end, |b| b.is_ascii_digit());
         let near = skip_separator(text, digit);
         let one = letters_start(text, near, 3);
@@ -182,7 +180,7 @@ impl Token {
 fn scan_tokens(token: Token, text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
     let end = to.saturating_add(MAX_TOKEN_LOOKBACK).min(text.len());
     let mut at = from;
-    while let Some(digit) = find(text, at, end, |b| b.is_ascii_digit()) {
+    while let Some(digit) = find(text, at, end, DIGIT) {
         at = run_end(text, digit, end, token.class);
         let Some(start) = token_start(text, digit, token.class).filter(|&s| s >= from && s < to) else {
             continue;
@@ -224,20 +222,38 @@ fn run_end(text: &[u8], from: usize, to: usize, class: impl Fn(u8) -> bool) -> u
     from + run
 }
 
-/// First byte of the class in `from..to`. Blocks without one, which is most of
-/// ordinary text, go by whole.
-fn find(text: &[u8], from: usize, to: usize, class: impl Fn(u8) -> bool) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let mut at = from;
-    let mut rest = text.get(from..to.min(text.len()))?;
-    while let Some((block, tail)) = rest.split_first_chunk::<BLOCK>() {
-        if block.iter().fold(false, |any, &b| any | class(b)) {
-            break;
+/// A class of bytes that vector code tells, too.
+#[derive(Clone, Copy)]
+struct Class {
+    byte: fn(u8) -> bool,
+    lanes: fn(u8x16) -> u8x16,
+}
+
+const DIGIT: Class = Class { byte: |b| b.is_ascii_digit(), lanes: |v| between(v, b'0', b'9') };
+const COLON: Class = Class { byte: |b| b == b':', lanes: |v| v.cmp_eq(u8x16::splat(b':')) };
+/// How numbers start.
+const NUMBER: Class = Class {
+    byte: |b| b.is_ascii_digit() || b == b'+' || b == b'(',
+    lanes: |v| between(v, b'0', b'9') | v.cmp_eq(u8x16::splat(b'+')) | v.cmp_eq(u8x16::splat(b'(')),
+};
+
+#[inline(always)]
+fn between(v: u8x16, from: u8, to: u8) -> u8x16 {
+    v.max(u8x16::splat(from)).min(u8x16::splat(to)).cmp_eq(v)
+}
+
+/// First byte of the class in `from..to`.
+#[inline(always)]
+fn find(text: &[u8], from: usize, to: usize, class: Class) -> Option<usize> {
+    let part = text.get(from..to.min(text.len()))?;
+    let (blocks, rest) = part.as_chunks::<LANES>();
+    for (i, block) in blocks.iter().enumerate() {
+        let mask = (class.lanes)(u8x16::new(*block)).move_mask();
+        if mask != 0 {
+            return Some(from + i * LANES + mask.trailing_zeros() as usize);
         }
-        at += BLOCK;
-        rest = tail;
     }
-    rest.iter().position(|&b| class(b)).map(|i| at + i)
+    rest.iter().position(|&b| (class.byte)(b)).map(|i| from + blocks.len() * LANES + i)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! Settlement goes by the provider's own count. A text made to be misjudged
 //! gets in on a small reservation once, and its overspend is charged.
 
+use wide::u8x16;
+
 use crate::limits::{ESTIMATE_SAMPLE, ESTIMATE_STRIDE, ESTIMATE_WHOLE};
 
 /// Tokenizers that cut text alike.
@@ -219,6 +221,7 @@ struct Carry {
 }
 
 const BLOCK: usize = 64;
+const LANES: usize = 16;
 
 impl Counter {
     fn push(&mut self, text: &[u8]) {
@@ -299,26 +302,17 @@ fn before(mask: u64, old: u64, by: u32) -> u64 {
 /// A bit a byte for each class: lower, upper, digit, space, break or control,
 /// punctuation, beyond ASCII.
 fn masks(block: &[u8; BLOCK]) -> [u64; 7] {
-    let mut classes = [0_u8; BLOCK];
-    // A loop without branches or tables, for the compiler to turn into SIMD.
-    for (class, &b) in classes.iter_mut().zip(block) {
-        let lower = u8::from(b.wrapping_sub(b'a') < 26);
-        let upper = u8::from(b.wrapping_sub(b'A') < 26);
-        let digit = u8::from(b.wrapping_sub(b'0') < 10);
-        let space = u8::from(b == b' ');
-        let brk = u8::from(b < b' ') | u8::from(b == 0x7f);
-        let wide = b >> 7;
-        let punct = 1 ^ (lower | upper | digit | space | brk | wide);
-        *class = lower | upper << 1 | digit << 2 | space << 3 | brk << 4 | punct << 5 | wide << 6;
-    }
     let mut out = [0_u64; 7];
-    let (words, _) = classes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        for (class, mask) in out.iter_mut().enumerate() {
-            // Gathers the low bit of each byte into the top byte.
-            let bits = (word >> class & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            *mask |= bits << (at * 8);
+    let (vectors, _) = block.as_chunks::<LANES>();
+    for (at, bytes) in vectors.iter().enumerate() {
+        let v = u8x16::new(*bytes);
+        let within = |from: u8, to: u8| v.max(u8x16::splat(from)).min(u8x16::splat(to)).cmp_eq(v);
+        let (lower, upper, digit) = (within(b'a', b'z'), within(b'A', b'Z'), within(b'0', b'9'));
+        let (space, wide) = (within(b' ', b' '), within(0x80, 0xff));
+        let brk = within(0, 0x1f) | within(0x7f, 0x7f);
+        let punct = !(lower | upper | digit | space | brk | wide);
+        for (mask, class) in out.iter_mut().zip([lower, upper, digit, space, brk, punct, wide]) {
+            *mask |= u64::from(class.move_mask() as u16) << (at * LANES);
         }
     }
     out

@@ -1,4 +1,4 @@
-"""Every bench, or those named: `./build.sh bench [--quick] [latency] [stream]`."""
+"""Every bench, or those named: `./build.sh bench [--quick] [latency] [phases] [stream]`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 import time
 
 import latency
+import phases
 import stream
 
-BENCHES = {"latency": latency, "stream": stream}
+BENCHES = {"latency": latency, "phases": phases, "stream": stream}
 
 
 def main() -> int:
