@@ -180,3 +180,17 @@ fn a_stream_that_outgrows_its_reservation_asks_for_more_until_there_is_none() {
     assert!((1500..1600).contains(&charged), "{charged}");
     assert_eq!(record["quota"][0]["remaining"].as_u64().unwrap(), 4000 - charged);
 }
+
+#[test]
+fn a_quota_that_only_records_says_what_it_would_have_done() {
+    let quota = json!({ "name": "n", "per": "subject", "unit": "requests", "limit": 1, "window": "1d", "monitor": true });
+    let (config, mut worker) = (config(with_quota(quota), json!({})), worker());
+    for (over, would) in [(Value::Null, Value::Null), (json!(true), json!("quota.n"))] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+        exchange.answer("200", "application/json", &[&ok()]);
+        let record = exchange.finish();
+        assert_eq!((&record["quota"][0]["over"], &record["would_deny"]), (&over, &would));
+        assert_eq!(record["decision"], "allow");
+    }
+}

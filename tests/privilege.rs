@@ -498,3 +498,20 @@ fn refusals_answer_the_calls_by_their_ids() {
     assert_eq!((reply.status, &error["id"]), (200, &json!("a-7")));
     assert_eq!(error["error"]["data"]["code"], "policy.mcp_tool");
 }
+
+#[test]
+fn what_a_server_asks_of_its_client_is_a_method_as_well() {
+    let config = mcp_policy();
+    let open = policy(json!({}));
+    let sampling = json!({ "jsonrpc": "2.0", "id": 9, "method": "sampling/createMessage", "params": { "messages": [], "maxTokens": 9 } });
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 1 } });
+    for (config, message, code) in
+        [(&config, &sampling, Some("policy.mcp_method")), (&config, &note, None), (&open, &sampling, None)]
+    {
+        let event = format!("event: message\ndata: {message}\n\n");
+        let (shown, record) = lists(config, "text/event-stream", &event);
+        assert_eq!(record["deny_reason"].as_str(), code);
+        assert_eq!(shown == event, code.is_none());
+        assert!(code.is_none() || !shown.contains("createMessage"), "{shown}");
+    }
+}

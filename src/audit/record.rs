@@ -145,6 +145,10 @@ pub struct ListedTool {
     pub sha256: String,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -264,6 +268,9 @@ pub struct QuotaLine {
     pub charged: u64,
     /// Left in the window afterwards, as far as known.
     pub remaining: Option<u64>,
+    /// Only of a quota that records: it would have refused.
+    #[serde(skip_serializing_if = "is_false")]
+    pub over: bool,
 }
 
 #[cfg(test)]

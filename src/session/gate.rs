@@ -23,6 +23,7 @@ use crate::wire::{Channel, Field, Response, StreamEvent, ToolCall};
 /// Codes of refusals.
 pub(super) const CALLED: &str = "policy.tool_called";
 pub(super) const ARGUMENTS: &str = "policy.tool_arguments";
+const METHOD: &str = "policy.mcp_method";
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -85,8 +86,18 @@ impl Gate {
         self.policy().is_none_or(|p| arguments_fit(p, name, json))
     }
 
+    /// What an MCP server asks of its client: sampling, elicitation, roots.
+    fn methods(&mut self, methods: &[String]) -> Result<(), &'static str> {
+        let permitted = |p: &Policy| methods.iter().all(|method| p.access.mcp.permits_method(method));
+        if self.is_mcp && !self.policy().is_none_or(permitted) {
+            return self.deny(METHOD);
+        }
+        Ok(())
+    }
+
     /// A whole answer: what has to be cut out of it, or why it is refused.
     pub(super) fn whole(&mut self, read: &Response, body: &[u8]) -> Result<Vec<Edit>, &'static str> {
+        self.methods(&read.methods)?;
         for call in &read.tool_calls {
             if !self.permits(&call.name) {
                 self.deny(CALLED)?;
@@ -113,6 +124,7 @@ impl Gate {
         data: &[u8],
         is_known: impl Fn(&Channel) -> bool,
     ) -> Result<Vec<Edit>, &'static str> {
+        self.methods(&event.methods)?;
         for (channel, call) in &event.tool_calls {
             let name = call.name.clone();
             // SDKs join the names that come for one call; other dialects send

@@ -203,11 +203,16 @@ impl Session {
         }
         self.phase = Phase::Closed;
         let policy = self.policy.and_then(|at| self.config.policies.get(at));
+        let over = self.money.standings.iter().find(|s| s.over && !s.enforced);
+        if let Some(quota) = over.and_then(|s| policy?.quotas.get(s.quota)) {
+            self.record.would_deny.get_or_insert_with(|| format!("quota.{}", quota.name));
+        }
         let lines = self.money.standings.iter().map(|s| QuotaLine {
             name: policy.and_then(|p| p.quotas.get(s.quota)).map(|q| q.name.clone()).unwrap_or_default(),
             reserved: s.reserved,
             charged: s.charged,
             remaining: Some(s.remaining),
+            over: s.over,
         });
         self.record.quota = lines.collect();
         if self.tally.dropped() > 0 {

@@ -62,6 +62,7 @@ impl Dialect for Mcp {
         let mut response = Response::default();
         let mut walk = Walk::whole(doc);
         for id in jsonrpc::messages(doc)? {
+            response.methods.extend(read::name(doc, id, "method"));
             message::message(&mut walk, id, &mut response.tools_listed);
         }
         walk.response(&mut response);
@@ -77,6 +78,7 @@ impl Dialect for Mcp {
         let mut event = StreamEvent::default();
         let mut walk = Walk::event(doc);
         for id in jsonrpc::messages(doc)? {
+            event.methods.extend(read::name(doc, id, "method"));
             walk.alone(|walk| message::message(walk, id, &mut event.tools_listed));
         }
         walk.stream_event(&mut event);

@@ -220,6 +220,8 @@ pub struct Response {
     pub tools_listed: Vec<Field<String>>,
     /// The same of the skills on an A2A agent's card.
     pub skills_listed: Vec<Field<String>>,
+    /// Methods that an MCP server asks of its client.
+    pub methods: Vec<String>,
 }
 
 /// What one event of a stream carries.
@@ -256,6 +258,8 @@ pub struct StreamEvent {
     pub tool_calls: Vec<(Channel, ToolCall)>,
     /// See [`Response::tools_listed`].
     pub tools_listed: Vec<Field<String>>,
+    /// See [`Response::methods`].
+    pub methods: Vec<String>,
 }
 
 /// One continuing text of a stream: a choice's content, a block, an item, the
