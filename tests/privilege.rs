@@ -515,3 +515,44 @@ fn what_a_server_asks_of_its_client_is_a_method_as_well() {
         assert!(code.is_none() || !shown.contains("createMessage"), "{shown}");
     }
 }
+
+#[test]
+fn calls_of_the_responses_api_are_held_too() {
+    let config =
+        policy(json!({ "tools": { "arguments": [{ "tool": "*", "pointer": "/q", "deny": "DROP" }] } }));
+    let (good, bad) = (r#"{"q":"SELECT"}"#, r#"{"q":"DROP"}"#);
+    let events = |added: &str, deltas: &[&str], done: &str| {
+        let item = |arguments: &str| json!({ "type": "function_call", "id": "f", "call_id": "c", "name": "sql", "arguments": arguments });
+        let mut all =
+            vec![json!({ "type": "response.output_item.added", "output_index": 0, "item": item(added) })];
+        all.extend(deltas.iter().map(|d| json!({ "type": "response.function_call_arguments.delta", "output_index": 0, "item_id": "f", "delta": d })));
+        all.push(json!({ "type": "response.function_call_arguments.done", "output_index": 0, "item_id": "f", "arguments": done }));
+        all.push(json!({ "type": "response.output_item.done", "output_index": 0, "item": item(done) }));
+        all.push(json!({ "type": "response.completed", "response": { "model": "m", "output": [item(done)], "usage": { "input_tokens": 1, "output_tokens": 1 } } }));
+        all.iter()
+            .map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap()))
+            .collect::<String>()
+    };
+    for (body, denied) in [
+        (events("", &["{\"q\":\"SE", "LECT\"}"], good), false),
+        (events("", &["{\"q\":\"DR", "OP\"}"], bad), true),
+        (events(good, &[], good), false),
+        (events(bad, &[], bad), true),
+        // Whole and good at first, then something else behind it.
+        (events(good, &["{\"q\":\"DR", "OP\"}"], good), true),
+        // The last word is another one.
+        (events("", &["{\"q\":\"SE", "LECT\"}"], bad), true),
+    ] {
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let ask = json!({ "model": "m", "input": "hi", "stream": true });
+        assert!(exchange.ask("ann", "/v1/responses", ask.to_string().as_bytes()));
+        let chunks: Vec<&[u8]> = body.as_bytes().chunks(40).collect();
+        exchange.answer("200", "text/event-stream", &chunks);
+        let record = exchange.finish();
+        let shown = String::from_utf8(exchange.response.clone()).unwrap();
+        assert_eq!(record["deny_reason"].as_str(), denied.then_some("policy.tool_arguments"), "{body}");
+        assert_eq!(shown == body, !denied, "{shown}");
+        assert!(!denied || (!shown.contains("DROP") && !shown.contains("OP\\")), "{shown}");
+    }
+}

@@ -33,8 +33,9 @@ pub(super) struct Gate {
     server: String,
     is_mcp: bool,
     enforced: bool,
-    /// Calls of a stream whose arguments are not complete.
-    open: BTreeMap<Channel, String>,
+    /// Calls of a stream whose arguments are not complete, by name; true: they
+    /// came whole, and were judged, unless more of them follows.
+    open: BTreeMap<Channel, (String, bool)>,
     /// Names of the calls so far.
     names: BTreeMap<Channel, String>,
     pub(super) notes: Notes,
@@ -125,6 +126,16 @@ impl Gate {
         is_known: impl Fn(&Channel) -> bool,
     ) -> Result<Vec<Edit>, &'static str> {
         self.methods(&event.methods)?;
+        for (channel, call) in &event.calls_again {
+            let known = self.names.get(channel).cloned().unwrap_or_default();
+            let name = if call.name.is_empty() { known } else { call.name.clone() };
+            if !name.is_empty() && !self.permits(&name) {
+                self.deny(CALLED)?;
+            }
+            if !self.fits(&name, &arguments(call, data)) {
+                self.deny(ARGUMENTS)?;
+            }
+        }
         for (channel, call) in &event.tool_calls {
             let name = call.name.clone();
             // SDKs join the names that come for one call; other dialects send
@@ -141,20 +152,20 @@ impl Gate {
                 return Err("stream.channels");
             }
             self.names.insert(*channel, joined);
-            let streamed = event.pieces.iter().any(|piece| piece.channel == *channel);
-            let whole = arguments(call, data);
-            if !streamed && !matches!(whole.trim_ascii(), b"" | b"{}") && !self.fits(&name, &whole) {
+            if !self.policy().is_some_and(|p| p.constrains(&name)) {
+                continue;
+            }
+            // Arguments before their name have been sent unjudged.
+            if is_known(channel) && !self.open.contains_key(channel) {
                 self.deny(ARGUMENTS)?;
             }
-            if self.policy().is_some_and(|p| p.constrains(&name))
-                && (streamed || whole.trim_ascii().len() <= 2)
-            {
-                // Arguments before their name have been sent unjudged.
-                if is_known(channel) && !self.open.contains_key(channel) {
-                    self.deny(ARGUMENTS)?;
-                }
-                self.open.insert(*channel, name);
+            let streamed = event.pieces.iter().any(|piece| piece.channel == *channel);
+            let whole = arguments(call, data);
+            let judged = !streamed && !matches!(whole.trim_ascii(), b"" | b"{}");
+            if judged && !self.fits(&name, &whole) {
+                self.deny(ARGUMENTS)?;
             }
+            self.open.insert(*channel, (name, judged));
         }
         Ok(self.tools(&event.tools_listed, data))
     }
@@ -167,15 +178,16 @@ impl Gate {
     /// The arguments on a channel are complete.
     pub(super) fn close(&mut self, channel: &Channel, json: &str) -> Result<(), &'static str> {
         match self.open.remove(channel) {
-            Some(name) if !self.fits(&name, json.as_bytes()) => self.deny(ARGUMENTS),
+            Some((_, true)) if json.is_empty() => Ok(()),
+            Some((name, _)) if !self.fits(&name, json.as_bytes()) => self.deny(ARGUMENTS),
             _ => Ok(()),
         }
     }
 
     /// The stream is over: calls that came without arguments.
     pub(super) fn close_all(&mut self) -> Result<(), &'static str> {
-        for name in std::mem::take(&mut self.open).into_values() {
-            if !self.fits(&name, b"") {
+        for (name, judged) in std::mem::take(&mut self.open).into_values() {
+            if !judged && !self.fits(&name, b"") {
                 self.deny(ARGUMENTS)?;
             }
         }

@@ -11,7 +11,7 @@ use super::path::Path;
 use super::walk::Walk;
 use super::{
     Channel, Dialect, FieldEdit, Framing, Operation, Refusal, Reply, Request, Response, StreamEvent,
-    WireError,
+    ToolCall, WireError,
 };
 use super::{fields, openai, openai_item as item, read, reply};
 use crate::text::SpanKind;
@@ -199,7 +199,7 @@ fn event(doc: &Doc<'_>) -> StreamEvent {
         walk.alone(|walk| item::item(walk, node, SpanKind::Assistant, index));
         if !added {
             // Said when it was added.
-            walk.calls.truncate(calls);
+            event.calls_again.extend(walk.calls.drain(calls..));
             event.closes_index.push(index);
         }
     }
@@ -225,7 +225,7 @@ fn whole_response(walk: &mut Walk<'_, '_>, response: NodeId, event: &mut StreamE
     let mut found = Said::default();
     let calls = walk.calls.len();
     walk.alone(|walk| found = said(walk, response));
-    walk.calls.truncate(calls);
+    event.calls_again.extend(walk.calls.drain(calls..));
     event.model = found.model;
     event.usage = found.usage;
     if ends {
@@ -262,6 +262,8 @@ fn texts(walk: &mut Walk<'_, '_>, name: &str, index: u32, event: &mut StreamEven
                     let Some(node) = doc.get(root, key) else { continue };
                     whole = true;
                     if key == "arguments" {
+                        let arguments = Some(doc.inner_range(node));
+                        event.calls_again.push((channel, ToolCall { name: String::new(), arguments }));
                         walk.arguments(node, kind, channel);
                     } else {
                         walk.text(node, kind, channel);

@@ -256,6 +256,9 @@ pub struct StreamEvent {
     /// Tool calls that start in this event, with the channel of their
     /// arguments.
     pub tool_calls: Vec<(Channel, ToolCall)>,
+    /// Calls that earlier events have told, said again in full. Without a name:
+    /// that of the channel.
+    pub calls_again: Vec<(Channel, ToolCall)>,
     /// See [`Response::tools_listed`].
     pub tools_listed: Vec<Field<String>>,
     /// See [`Response::methods`].
