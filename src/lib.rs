@@ -14,6 +14,7 @@
 //! | [`audit`] | all decisions | one line without matched text |
 //! | [`session`] | events of one HTTP exchange | commands for the host |
 //! | [`limits`] | | every cap, with its reason |
+//! | [`order`] | a list | the list, sorted by little code |
 
 // Unit tests run in Node, unchanged: see tests/node.
 #[cfg(all(test, target_arch = "wasm32", target_os = "unknown"))]
@@ -26,6 +27,7 @@ pub mod detect;
 #[cfg(all(target_arch = "wasm32", not(feature = "no-abi")))]
 mod host;
 pub mod limits;
+pub mod order;
 pub mod policy;
 pub mod quota;
 pub mod rules;

@@ -165,6 +165,21 @@ fn reservations_are_settled_or_given_back() {
 }
 
 #[test]
+fn values_leave_whole_bodies_both_ways() {
+    let config = config(masking());
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    let text = format!("Pay {CARD} and \"mail\" {EMAIL}.");
+    assert!(exchange.ask("/v1/chat/completions", &chat(&text, json!({}))));
+    let sent: Value = serde_json::from_slice(exchange.request.as_deref().unwrap()).unwrap();
+    assert_eq!(sent["messages"][0]["content"], "Pay [CARD-NUMBER] and \"mail\" [EMAIL].");
+    let answer = json!({ "choices": [{ "index": 0, "message": { "role": "assistant", "content": text } }] });
+    exchange.answer("200", "application/json", &[answer.to_string().as_bytes()]);
+    let got: Value = serde_json::from_slice(&exchange.response).unwrap();
+    assert_eq!(got["choices"][0]["message"]["content"], "Pay [CARD-NUMBER] and \"mail\" [EMAIL].");
+}
+
+#[test]
 fn bad_configurations_name_the_place() {
     for (change, place) in [
         (json!({ "version": 2 }), "version"),

@@ -10,15 +10,19 @@ use std::path::{Path, PathBuf};
 /// Which modules each module may use. What is not listed may use nothing.
 const EDGES: &[(&str, &[&str])] = &[
     ("limits", &[]),
-    ("text", &["limits"]),
-    ("wire", &["limits", "text"]),
-    ("rules", &["limits", "text"]),
-    ("detect", &["limits", "text", "rules"]),
-    ("quota", &["limits"]),
+    ("order", &[]),
+    ("text", &["limits", "order"]),
+    ("wire", &["limits", "order", "text"]),
+    ("rules", &["limits", "order", "text"]),
+    ("detect", &["limits", "order", "text", "rules"]),
+    ("quota", &["limits", "order"]),
     ("audit", &["limits"]),
     ("policy", &["limits", "rules", "quota"]),
     ("config", &["limits", "text", "wire", "rules", "detect", "quota", "audit", "policy"]),
-    ("session", &["limits", "text", "wire", "rules", "detect", "quota", "audit", "policy", "config"]),
+    (
+        "session",
+        &["limits", "order", "text", "wire", "rules", "detect", "quota", "audit", "policy", "config"],
+    ),
     ("host", &["limits", "quota", "config", "policy", "session"]),
 ];
 

@@ -235,7 +235,7 @@ impl<'s> Confirm<'s> {
         // A match must not straddle the end of settled text: what is settled is
         // sent, and edited before. From the last end down, each match that
         // straddles moves it before the place its walk began.
-        self.found.sort_unstable_by_key(|f| std::cmp::Reverse(f.matched.range.end));
+        crate::order::sort_by_key(&mut self.found, |f| std::cmp::Reverse(f.matched.range.end));
         for found in &self.found {
             if found.matched.range.end > self.settled {
                 self.settled = self.settled.min(found.begun);
@@ -246,9 +246,7 @@ impl<'s> Confirm<'s> {
         let settled = self.settled;
         self.out.extend(self.found.drain(..).map(|f| f.matched).filter(|m| m.range.end <= settled));
         if let Some(new) = self.out.get_mut(first..) {
-            new.sort_unstable_by(|a, b| {
-                (a.range.start, a.range.end, a.rule).cmp(&(b.range.start, b.range.end, b.rule))
-            });
+            crate::order::sort_by_key(new, |m| (m.range.start, m.range.end, m.rule));
         }
         Outcome { settled, budget_exhausted: self.exhausted }
     }

@@ -1,6 +1,8 @@
 //! Words before a match: found on demand, each stretch of text once.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+// Not the automaton that chooses its kind: it brings all kinds into the module.
+use aho_corasick::automaton::{Automaton, OverlappingState};
+use aho_corasick::nfa::contiguous::NFA;
 
 use super::budget::Budget;
 use crate::rules::Context;
@@ -8,7 +10,7 @@ use crate::rules::Context;
 /// Context words of all rules.
 #[derive(Debug)]
 pub(super) struct ContextWords {
-    automaton: Option<AhoCorasick>,
+    automaton: Option<NFA>,
     words: Vec<String>,
 }
 
@@ -75,13 +77,7 @@ impl ContextWords {
             })
             .collect();
         let automaton = (!words.is_empty())
-            .then(|| {
-                AhoCorasick::builder()
-                    .kind(Some(AhoCorasickKind::ContiguousNFA))
-                    .match_kind(MatchKind::Standard)
-                    .ascii_case_insensitive(true)
-                    .build(&words)
-            })
+            .then(|| NFA::builder().ascii_case_insensitive(true).prefilter(false).build(&words))
             .transpose()
             .map_err(|e| e.to_string())?;
         Ok((ContextWords { automaton, words }, wanted))
@@ -138,7 +134,10 @@ impl ContextWords {
         }
         let Some(automaton) = &self.automaton else { return Some(()) };
         let span = aho_corasick::Input::new(text).span(from..at);
-        for hit in automaton.find_overlapping_iter(span) {
+        let mut state = OverlappingState::start();
+        while automaton.try_find_overlapping(&span, &mut state).is_ok()
+            && let Some(hit) = state.get_match()
+        {
             let hit = Hit { start: hit.start(), end: hit.end(), word: hit.pattern().as_u32() };
             if hit.end > found.to && is_whole(text, hit.start, hit.end) {
                 found.hits.push(hit);

@@ -73,7 +73,7 @@ impl<'m> Injection<'m> {
 /// rules that match the same words are no second piece of evidence.
 fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
     let mut places: Vec<&Match> = matches.iter().filter(|m| needy(m)).collect();
-    places.sort_unstable_by_key(|m| (m.range.end, m.rule));
+    crate::order::sort_by_key(&mut places, |m| (m.range.end, m.rule));
     let (mut end, mut rules) = (0, Vec::new());
     for place in places {
         if (place.range.start >= end || rules.is_empty()) && !rules.contains(&place.rule) {

@@ -202,7 +202,10 @@ impl<const BITS: u32> Table<BITS> {
             .iter()
             .flat_map(|l| keys(&l.text).into_iter().map(move |k| (hash::<BITS>(k), l)))
             .collect();
-        sorted.sort_by_key(|(hash, l)| (*hash >> BUCKET_SHIFT, &l.text, l.begins_word(), l.unit));
+        crate::order::sort_by(&mut sorted, |a, b| {
+            let key = |(hash, l): &(u32, &Literal)| (hash >> BUCKET_SHIFT, l.begins_word(), l.unit);
+            (key(a).0, &a.1.text, key(a)).cmp(&(key(b).0, &b.1.text, key(b)))
+        });
         let mut filter = vec![0u32; 1 << (BITS - 4)];
         for (hash, literal) in &sorted {
             if let Some(word) = filter.get_mut(*hash as usize >> 4) {
@@ -367,7 +370,7 @@ fn hash<const BITS: u32>(key: u32) -> u32 {
 impl Sorted {
     fn new<'l>(literals: impl Iterator<Item = &'l Literal>) -> Sorted {
         let mut texts: Vec<Box<[u8]>> = literals.map(|l| l.text.as_slice().into()).collect();
-        texts.sort();
+        crate::order::sort_by(&mut texts, Ord::cmp);
         texts.dedup();
         let longest = texts.iter().map(|t| t.len()).max().unwrap_or(0);
         Sorted { texts, longest }

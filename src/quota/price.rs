@@ -68,7 +68,9 @@ impl Table {
             }
         }
         let letters = |pattern: &str| pattern.bytes().filter(|&b| b != b'*').count();
-        table.patterns.sort_by(|(a, _), (b, _)| letters(b).cmp(&letters(a)).then_with(|| a.cmp(b)));
+        crate::order::sort_by(&mut table.patterns, |(a, _), (b, _)| {
+            letters(b).cmp(&letters(a)).then_with(|| a.cmp(b))
+        });
         Ok(table)
     }
 

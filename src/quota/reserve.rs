@@ -117,7 +117,7 @@ impl Reservation {
             parts.push(Part::new(index, quota, shard_key(&scope), quota.counter(&scope), ask));
         }
         // The order in which cells are taken; see the module above.
-        parts.sort_by(|a, b| a.key.cmp(&b.key));
+        crate::order::sort_by(&mut parts, |a, b| a.key.cmp(&b.key));
         let mut run = Run::new(Mode::Reserve, parts, |p| p.unit != Unit::Repeats);
         if quotas.len() > MAX_QUOTAS {
             let (quota, limit) = (MAX_QUOTAS, 0);
@@ -223,6 +223,6 @@ sequence!(Reservation Extension Settlement);
 
 fn standings(parts: &[Part]) -> Vec<Standing> {
     let mut all: Vec<Standing> = parts.iter().map(Part::standing).collect();
-    all.sort_by_key(|s| s.quota);
+    crate::order::sort_by_key(&mut all, |s| s.quota);
     all
 }

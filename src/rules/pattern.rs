@@ -100,7 +100,7 @@ impl Shape {
             .limit_total(MAX_LITERALS);
         let seq = extractor.extract(&fold(&self.full()));
         let mut literals: Vec<Vec<u8>> = seq.literals()?.iter().map(|l| l.as_bytes().to_vec()).collect();
-        literals.sort();
+        crate::order::sort_by(&mut literals, Ord::cmp);
         // A literal that starts with another is found with it.
         literals.dedup_by(|longer, shorter| longer.starts_with(shorter));
         let selective = |l: &Vec<u8>| {

@@ -136,7 +136,7 @@ impl Session {
             )
         };
         let mut last: Vec<_> = request.spans.iter().filter(|s| is_message(s.kind)).collect();
-        last.sort_by_key(|s| s.range.start);
+        crate::order::sort_by_key(&mut last, |s| s.range.start);
         let kind = last.last().map(|s| s.kind);
         let mut parts = Vec::new();
         let mut bytes = 0;

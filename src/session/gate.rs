@@ -249,7 +249,7 @@ impl Gate {
 
 /// Edits inside a part that is taken out are no longer needed.
 pub(super) fn merge(edits: Vec<Edit>, mut cuts: Vec<Edit>) -> Vec<Edit> {
-    cuts.sort_by_key(|cut| cut.range.start);
+    crate::order::sort_by_key(&mut cuts, |cut| cut.range.start);
     let inside = |e: &Edit| {
         let after = cuts.partition_point(|cut| cut.range.end < e.range.end);
         cuts.get(after).is_some_and(|cut| cut.range.start <= e.range.start)

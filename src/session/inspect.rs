@@ -220,7 +220,7 @@ impl Judge<'_> {
     /// Matches in a view become hits in the text it was made from, unless the
     /// rule has a hit there already.
     fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, base: usize, hits: &mut Vec<Hit>) {
-        matches.sort_by_key(|m| (m.range.start, m.range.end));
+        crate::order::sort_by_key(matches, |m| (m.range.start, m.range.end));
         matches.dedup();
         let ranges: Vec<_> = matches.iter().map(|m| m.range.clone()).collect();
         if ranges.is_empty() {
@@ -268,7 +268,9 @@ impl Judge<'_> {
             let after = restored.partition_point(|r| r.range.end <= h.range.start);
             restored.get(after).is_none_or(|r| h.range.start < r.range.start || r.range.end < h.range.end)
         });
-        hits.sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.rule));
+        crate::order::sort_by_key(&mut hits, |h: &Hit| {
+            (h.range.start, std::cmp::Reverse(h.range.end), h.rule)
+        });
         let mut drafts: Vec<Draft<'_>> = Vec::new();
         for found in &hits {
             let Some(rule) = self.config.rules.get(found.rule) else { continue };
@@ -338,7 +340,7 @@ impl Judge<'_> {
             vault.find(fresh).into_iter().map(|(r, _)| from + r.start..from + r.end).collect();
         whole.extend(found.cloned());
         // Latest first: giving way to one may lead into another before it.
-        whole.sort_by_key(|r| std::cmp::Reverse(r.start));
+        crate::order::sort_by_key(&mut whole, |r| std::cmp::Reverse(r.start));
         let begun = vault.open_at_end(fresh).map_or(now, |at| now.min(from + at));
         whole.iter().fold(begun, |now, r| if r.start < now && now < r.end { r.start } else { now })
     }
@@ -355,7 +357,7 @@ impl Judge<'_> {
         });
         self.vault.borrow_mut().note_restored(restored.len());
         changes.append(&mut restored);
-        changes.sort_by_key(|c| c.range.start);
+        crate::order::sort_by_key(&mut changes, |c| c.range.start);
         changes
     }
 

@@ -45,7 +45,7 @@ pub(super) fn inspect(
     // Those inside another are read with it: nesting must not multiply the work.
     let mut outermost: Vec<&Range<usize>> = Vec::new();
     let mut sorted: Vec<_> = runs.iter().collect();
-    sorted.sort_by_key(|r| (r.start, std::cmp::Reverse(r.end)));
+    crate::order::sort_by_key(&mut sorted, |r| (r.start, std::cmp::Reverse(r.end)));
     for run in sorted {
         if outermost.last().is_none_or(|last| last.end <= run.start) {
             outermost.push(run);

@@ -83,7 +83,7 @@ impl Session {
     fn clean_headers(&mut self, headers: &Headers) {
         let mut names: Vec<&[u8]> =
             headers.iter().map(|(k, _)| k.as_slice()).filter(|k| k.starts_with(OWN_PREFIX)).collect();
-        names.sort_unstable();
+        crate::order::sort_by(&mut names, Ord::cmp);
         names.dedup();
         let names = names.into_iter().filter_map(|n| std::str::from_utf8(n).ok());
         self.out.extend(names.map(|n| Command::RemoveRequestHeader(n.to_owned())));

@@ -104,7 +104,7 @@ impl View<'_> {
     /// A step that turns text round leaves ranges unsorted.
     fn sorted_source_ranges(&self, ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
         let mut order: Vec<usize> = (0..ranges.len()).collect();
-        order.sort_by_key(|i| ranges.get(*i).map_or(0, |r| r.start));
+        crate::order::sort_by_key(&mut order, |i| ranges.get(*i).map_or(0, |r| r.start));
         let sorted: Vec<_> = order.iter().filter_map(|i| ranges.get(*i).cloned()).collect();
         let mut back = ranges;
         for (i, range) in order.into_iter().zip(self.source_ranges(&sorted)) {

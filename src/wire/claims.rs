@@ -210,7 +210,7 @@ impl<'d, 'b> Claims<'d, 'b> {
         for id in self.doc.ids() {
             self.leaf(id, SpanKind::Other);
         }
-        self.found.spans.sort_by_key(|s| s.range.start);
+        crate::order::sort_by_key(&mut self.found.spans, |s| s.range.start);
         self.found
     }
 

@@ -19,7 +19,7 @@ pub fn apply<'a>(original: &'a [u8], edits: &mut [Edit]) -> Result<Cow<'a, [u8]>
     if edits.is_empty() {
         return Ok(Cow::Borrowed(original));
     }
-    edits.sort_by_key(|e| (e.range.start, e.range.end));
+    crate::order::sort_by_key(edits, |e| (e.range.start, e.range.end));
     let grown: usize = edits.iter().map(|e| e.with.len()).sum();
     let mut out = Vec::with_capacity(original.len().saturating_add(grown));
     let mut at = 0;

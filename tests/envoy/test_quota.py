@@ -48,6 +48,26 @@ def test_parallel_requests_never_pass_the_limit(own_envoy, upstream, workers):
     assert statuses.count(200) == 20 and statuses.count(429) == 44
 
 
+def test_no_request_is_lost_between_workers(own_envoy, upstream):
+    """Workers that swap the same cell at the same time: many more requests than
+    the test above, so that some do, and each must count."""
+    count, clients = 4000, 16
+    rule = {"name": "n", "per": "subject", "unit": "requests", "limit": 2 * count, "window": "1d"}
+    proxy = own_envoy(quotas(rule), workers=4)
+
+    def ask(share: int) -> int:
+        body = json.dumps({"model": "gpt-4o-mini", "messages": []}).encode()
+        connection = Http1(proxy.port)
+        headers = [("content-type", "application/json"), AGENT]
+        return sum(connection.request("POST", "/v1/chat/completions", body, headers=headers).status == 200 for _ in range(share))
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        assert sum(pool.map(ask, [count // clients] * clients)) == count
+    proxy.mark()
+    assert proxy.chat("hi", headers=[AGENT]).status == 200
+    assert proxy.audit()["quota"][0]["remaining"] == count - 1
+
+
 def test_a_failed_call_is_given_back(own_envoy, upstream):
     rule = {"name": "tokens", "per": "subject", "unit": "tokens", "limit": 300, "window": "1d"}
     proxy = own_envoy(quotas(rule))

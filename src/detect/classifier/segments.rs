@@ -113,7 +113,7 @@ impl Classifier<'_> {
                 None => sums.push((weight, family, bucket)),
             }
         }
-        sums.sort_unstable_by_key(|(sum, family, bucket)| (-sum, *family, *bucket));
+        crate::order::sort_by_key(&mut sums, |(sum, family, bucket)| (-sum, *family, *bucket));
         let count = weighed.features;
         let named =
             sums.into_iter().take(most).take_while(|(sum, ..)| *sum > 0).map(|(sum, family, bucket)| {
