@@ -205,6 +205,12 @@ fn bad_configurations_name_the_place() {
             "identity.sources[0].header.trusted",
         ),
         (json!({ "traffic": { "max_request_bytes": 0 } }), "traffic.max_request_bytes"),
+        (
+            json!({ "policies": [{ "name": "a", "quotas": vec![
+                json!({ "name": "q", "per": "subject", "unit": "requests", "limit": 1, "window": "1d" }); 65
+            ] }] }),
+            "policies[0].quotas: 65 quotas",
+        ),
     ] {
         let mut text = json!({
             "version": 1,

@@ -8,7 +8,7 @@ use super::written::{self, ActionSetting, Document};
 use super::{Config, ConfigError, access, identity, path};
 use crate::audit::{self, digest::hex};
 use crate::detect::{Engine, Injection};
-use crate::limits::MAX_BODY_BYTES_CEILING;
+use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
 use crate::quota;
 use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
@@ -190,6 +190,10 @@ fn policies(written: &[written::Policy]) -> Result<Vec<Policy>, ConfigError> {
 }
 
 fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigError> {
+    if written.quotas.len() > MAX_QUOTAS {
+        let reason = format!("{} quotas; a request can reserve {MAX_QUOTAS} at once", written.quotas.len());
+        return Err(error(format!("{at}.quotas"), reason));
+    }
     let mut quotas = Vec::new();
     for (i, quota) in written.quotas.iter().enumerate() {
         quotas.push(quota.resolve().map_err(|e| error(format!("{at}.quotas[{i}]"), e))?);
