@@ -67,7 +67,10 @@ fn a_value_over_two_parts_or_many() {
 
 #[test]
 fn a_long_part_is_looked_at_on_both_sides() {
-    let long = format!("1111 1111. {} Write to jane.doe@exam", "All is well. ".repeat(5000));
+    let long = format!(
+        "1111 1111. {} Write to jane.doe@exam",
+        "All of it was a fine summer by the lake. ".repeat(1600)
+    );
     let sent = asked(&["My card is 4111 1111", &format!(" {long}"), "ple.com today"]).unwrap();
     let said = texts(&sent);
     assert_eq!(said[0], "My card is [CARD-NUMBER]");

@@ -58,7 +58,8 @@ impl<'m> Injection<'m> {
         matches.retain(|m| !needy(m) || scores.near(&m.range).is_none_or(|logit| logit >= support));
         if reads(kind) {
             let found = scores.at_least(self.classifier.threshold(kind, self.level));
-            matches.extend(found.into_iter().map(|range| Match { rule: self.rule, range }));
+            let found = found.into_iter().filter(|r| text.get(r.clone()).is_some_and(says_enough));
+            matches.extend(found.map(|range| Match { rule: self.rule, range }));
         }
     }
 
@@ -82,6 +83,18 @@ fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
         }
     }
     rules.len().saturating_sub(1)
+}
+
+/// Fewer words than an instruction takes are no attack that only the classifier
+/// sees: an address alone scores like the attacks that send something there.
+const MIN_WORDS: usize = 6;
+
+fn says_enough(text: &str) -> bool {
+    let is_word = |token: &&str| token.bytes().any(|b| b.is_ascii_alphabetic()) && !token.contains('@');
+    let words = text.split_whitespace().filter(is_word).take(MIN_WORDS).count();
+    // Scripts without spaces, and those with: two characters count as a word.
+    words >= MIN_WORDS
+        || words + text.chars().filter(|c| !c.is_ascii()).take(2 * MIN_WORDS).count() / 2 >= MIN_WORDS
 }
 
 /// Kinds of text that the classifier reads of its own accord. Operators write
@@ -124,6 +137,17 @@ mod tests {
         engine.scan(&input, &mut Scratch::new(), &mut matches);
         injection.judge(text, kind, &mut matches, &mut Scores::default());
         matches.iter().map(|m| rules.get(m.rule).unwrap().id.clone()).collect()
+    }
+
+    #[test]
+    fn an_address_alone_is_no_attack() {
+        for text in [
+            "jane.doe@example.com",
+            "Mail jane.doe@example.com, jane.doe@example.com!",
+            "Write to jane.doe@example.com",
+        ] {
+            assert!(!ids(text, SpanKind::User).iter().any(|id| id == CLASSIFIER), "{text}");
+        }
     }
 
     #[test]
