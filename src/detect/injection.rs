@@ -85,16 +85,24 @@ fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
     rules.len().saturating_sub(1)
 }
 
-/// Fewer words than an instruction takes are no attack that only the classifier
-/// sees: an address alone scores like the attacks that send something there.
+/// Fewer different words than an instruction takes are no attack that only the
+/// classifier sees: an address alone scores like the attacks that send something
+/// there, and so does one word said a thousand times.
 const MIN_WORDS: usize = 6;
 
 fn says_enough(text: &str) -> bool {
-    let is_word = |token: &&str| token.bytes().any(|b| b.is_ascii_alphabetic()) && !token.contains('@');
-    let words = text.split_whitespace().filter(is_word).take(MIN_WORDS).count();
+    let mut words: Vec<&str> = Vec::with_capacity(MIN_WORDS);
+    for token in text.split_whitespace() {
+        let is_word = token.bytes().any(|b| b.is_ascii_alphabetic()) && !token.contains('@');
+        if is_word && !words.iter().any(|word| word.eq_ignore_ascii_case(token)) {
+            words.push(token);
+            if words.len() == MIN_WORDS {
+                return true;
+            }
+        }
+    }
     // Scripts without spaces, and those with: two characters count as a word.
-    words >= MIN_WORDS
-        || words + text.chars().filter(|c| !c.is_ascii()).take(2 * MIN_WORDS).count() / 2 >= MIN_WORDS
+    words.len() + text.chars().filter(|c| !c.is_ascii()).take(2 * MIN_WORDS).count() / 2 >= MIN_WORDS
 }
 
 /// Kinds of text that the classifier reads of its own accord. Operators write
@@ -140,11 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn an_address_alone_is_no_attack() {
+    fn addresses_and_repetitions_are_no_attack() {
         for text in [
             "jane.doe@example.com",
             "Mail jane.doe@example.com, jane.doe@example.com!",
             "Write to jane.doe@example.com",
+            "word word word word word word word word word word word word word word word word",
         ] {
             assert!(!ids(text, SpanKind::User).iter().any(|id| id == CLASSIFIER), "{text}");
         }
