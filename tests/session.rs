@@ -180,6 +180,26 @@ fn values_leave_whole_bodies_both_ways() {
 }
 
 #[test]
+fn a_crowd_of_values_hides_no_disguised_one() {
+    let config = config(masking());
+    let mut worker = Worker::default();
+    let disguised: String =
+        CARD.chars().map(|c| c.to_digit(10).map_or(c, |d| char::from_u32(0xff10 + d).unwrap())).collect();
+    for crowd in [3, 1100] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let text = format!("{}my card is {disguised}", "a@b.co ".repeat(crowd));
+        let sent = exchange.ask("/v1/chat/completions", &chat(&text, json!({})));
+        let body = String::from_utf8(exchange.request.take().unwrap()).unwrap();
+        assert!(sent && !body.contains(&disguised[..12]), "{crowd} addresses hide a card");
+    }
+    // More disguised values than there is room for refuse the request.
+    let mut exchange = Exchange::new(&mut worker, &config);
+    let text = format!("{disguised} and ").repeat(1100);
+    assert!(!exchange.ask("/v1/chat/completions", &chat(&text, json!({}))));
+    assert_eq!(exchange.reply.as_ref().unwrap().status, 403);
+}
+
+#[test]
 fn bad_configurations_name_the_place() {
     for (change, place) in [
         (json!({ "version": 2 }), "version"),

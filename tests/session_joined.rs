@@ -66,6 +66,13 @@ fn a_value_over_two_parts_or_many() {
 }
 
 #[test]
+fn a_tail_that_is_a_value_too_does_not_free_the_head() {
+    let sent = asked(&["use postgres://admin:S3cretPas", "sw0rdX@db.example.com/prod"]).unwrap();
+    let said = texts(&sent).concat();
+    assert!(!said.contains("S3cret") && !said.contains("sw0rd"), "{said}");
+}
+
+#[test]
 fn a_long_part_is_looked_at_on_both_sides() {
     let long = format!(
         "1111 1111. {} Write to jane.doe@exam",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::known::Known;
 use super::tally::Tally;
 use super::vault::Vault;
 use crate::audit::Hasher;
@@ -74,9 +75,6 @@ pub(super) enum Extent {
     /// The last part.
     Last,
 }
-
-/// Hits in views of one text: each is compared with those before it.
-const MAX_HITS: usize = 1024;
 
 impl Hit {
     pub(super) fn raw(found: Match) -> Self {
@@ -161,6 +159,7 @@ impl Judge<'_> {
     ) -> usize {
         let Scratch { engine, matches, scores, views, .. } = scratch;
         let mut settled = text.len();
+        let mut known = Known::of(hits.iter().map(|h| (h.rule, h.range.clone())));
         let made = text::views(text, views, &mut |view| {
             let open = extent == Extent::Growing
                 && !view.transforms.intersects(Transforms::REVERSED)
@@ -183,9 +182,9 @@ impl Judge<'_> {
             if extent == Extent::Whole {
                 self.weigh(view.text, kind, matches, scores);
             }
-            self.map_back(view, matches, base, hits);
+            self.map_back(view, matches, base, &mut known, hits);
         });
-        verdict.exhausted |= made.exhausted;
+        verdict.exhausted |= made.exhausted | known.full;
         settled
     }
 
@@ -219,7 +218,14 @@ impl Judge<'_> {
 
     /// Matches in a view become hits in the text it was made from, unless the
     /// rule has a hit there already.
-    fn map_back(&self, view: &text::View<'_>, matches: &mut Vec<Match>, base: usize, hits: &mut Vec<Hit>) {
+    fn map_back(
+        &self,
+        view: &text::View<'_>,
+        matches: &mut Vec<Match>,
+        base: usize,
+        known: &mut Known,
+        hits: &mut Vec<Hit>,
+    ) {
         crate::order::sort_by_key(matches, |m| (m.range.start, m.range.end));
         matches.dedup();
         let ranges: Vec<_> = matches.iter().map(|m| m.range.clone()).collect();
@@ -228,10 +234,7 @@ impl Judge<'_> {
         }
         for (found, range) in matches.drain(..).zip(view.source_ranges(&ranges)) {
             let range = base + range.start..base + range.end;
-            let known = hits
-                .iter()
-                .any(|h| h.rule == found.rule && h.range.start < range.end && range.start < h.range.end);
-            if !known && !range.is_empty() && hits.len() < MAX_HITS {
+            if !range.is_empty() && known.admit(found.rule, &range) {
                 let reasons = self.reasons(view.text, &found);
                 hits.push(Hit { rule: found.rule, range, transforms: view.transforms, reasons });
             }
@@ -454,12 +457,16 @@ impl<'t> Decoded<'t> {
         if matches!(span.encoding, Encoding::Json | Encoding::JsonInJson) {
             offsets = escape::source_offsets(self.raw, &offsets);
         }
+        // Changes come in order: what was read for one is not read again.
+        let (mut read, mut in_string) = (0, false);
         for (i, change) in changes.into_iter().enumerate() {
             let (Some(start), Some(end)) = (offsets.get(2 * i), offsets.get(2 * i + 1)) else { continue };
-            let at = outer_offsets.get(2 * i).copied().unwrap_or_default();
-            let with = encode(&change.with, span.encoding, || {
-                escape::in_json_string(outer.get(..at).unwrap_or_default(), false)
-            });
+            if span.encoding == Encoding::JsonInJson {
+                let at = outer_offsets.get(2 * i).copied().unwrap_or_default();
+                in_string = escape::in_json_string(outer.get(read..at).unwrap_or_default(), in_string);
+                read = at.max(read);
+            }
+            let with = encode(&change.with, span.encoding, || in_string);
             out.push(Edit { range: span.range.start + start..span.range.start + end, with });
         }
     }

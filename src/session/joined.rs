@@ -128,7 +128,7 @@ impl<'s> Window<'s> {
         verdict.exhausted |= outcome.budget_exhausted;
         let mut hits: Vec<Hit> =
             scratch.matches.drain(..).filter(|m| self.crosses(&m.range)).map(Hit::raw).collect();
-        // What is replaced already was no part of a longer value.
+        // What is replaced already, from end to end, needs nothing more.
         hits.retain(|hit| {
             self.edits(body, &Change { range: hit.range(), with: String::new() }, taken).is_some()
         });
@@ -148,7 +148,9 @@ impl<'s> Window<'s> {
     }
 
     /// A change as edits of the texts it lies in: the replacement goes into the
-    /// first, the rest is cut. `None` if one reaches into what is taken.
+    /// first, the rest is cut. What is taken by other edits ends it: the tail of a
+    /// value may look like another, and the head must go all the same. `None` if
+    /// the head is taken.
     fn edits(&self, body: &[u8], change: &Change, taken: &Taken) -> Option<Vec<Edit>> {
         let mut edits = Vec::new();
         let first = self.pieces.partition_point(|p| p.at.end <= change.range.start);
@@ -160,9 +162,24 @@ impl<'s> Window<'s> {
             let text = Decoded::of(body.get(piece.span.range.clone())?, piece.span.encoding, &mut buffer);
             text.edits(piece.span, vec![Change { range: start..end, with }], &mut edits);
         }
-        let free = edits.iter().all(|edit| {
-            taken.range(..edit.range.end).next_back().is_none_or(|(_, &end)| end <= edit.range.start)
-        });
-        free.then_some(edits)
+        // Up to what is taken: behind it stands the next part's own text.
+        let mut left = Vec::new();
+        for mut edit in edits {
+            let reached = first_taken(&edit.range, taken);
+            edit.range.end = reached.unwrap_or(edit.range.end);
+            if !edit.range.is_empty() {
+                left.push(edit);
+            }
+            if reached.is_some() {
+                break;
+            }
+        }
+        (!left.is_empty()).then_some(left)
     }
+}
+
+/// Where the first edit that reaches into `range` begins in it.
+fn first_taken(range: &Range<usize>, taken: &Taken) -> Option<usize> {
+    let within = taken.range(..range.end).rev().take_while(|(_, end)| **end > range.start);
+    within.last().map(|(start, _)| *start.max(&range.start))
 }

@@ -15,6 +15,7 @@ mod gate;
 mod hygiene;
 mod inspect;
 mod joined;
+mod known;
 mod live;
 mod request;
 mod response;

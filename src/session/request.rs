@@ -9,6 +9,7 @@ use crate::config::{
     CLAIM_ROUTE_DIALECT, CLAIM_ROUTE_POLICY, CLAIM_SOURCE_ADDRESS, FIRST_IDENTITY_CLAIM,
     written::Unrecognised,
 };
+use crate::limits::MAX_LISTED_TOOLS;
 use crate::policy;
 use crate::wire::edit::{Edit, apply};
 use crate::wire::json::Doc;
@@ -291,8 +292,9 @@ impl Session {
         if self.config.hash_prompt {
             self.record.prompt.digest = Some(self.config.hasher.digest(body));
         }
-        self.record.tools_offered = request.tools_offered.clone();
-        for call in &request.tool_calls {
+        // A record longer than its request serves nobody.
+        self.record.tools_offered = request.tools_offered.iter().take(MAX_LISTED_TOOLS).cloned().collect();
+        for call in request.tool_calls.iter().take(MAX_LISTED_TOOLS) {
             let args = call.arguments.clone().and_then(|r| body.get(r));
             let args_hash = args.map(|a| self.config.hasher.digest(a));
             self.record.tools_called.push(CalledTool { name: call.name.clone(), args_hash });

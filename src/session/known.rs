@@ -1,0 +1,40 @@
+//! Which hits of a text are known, so that its views add only new ones.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::rules::RuleIndex;
+
+/// Hits in views of one text. A text with more is refused like one that takes
+/// too much work: whoever writes a thousand disguised values hides the next.
+const MAX_HITS: usize = 1024;
+
+/// Where rules have hits in a text. Hits of one rule do not overlap.
+pub(super) struct Known {
+    /// Ends, by rule and start.
+    ends: BTreeMap<(RuleIndex, usize), usize>,
+    in_views: usize,
+    /// A hit found no room.
+    pub(super) full: bool,
+}
+
+impl Known {
+    pub(super) fn of(hits: impl Iterator<Item = (RuleIndex, Range<usize>)>) -> Known {
+        let ends = hits.map(|(rule, range)| ((rule, range.start), range.end)).collect();
+        Known { ends, in_views: 0, full: false }
+    }
+
+    /// Whether a hit in a view is new, and there is room for it.
+    pub(super) fn admit(&mut self, rule: RuleIndex, range: &Range<usize>) -> bool {
+        let before = self.ends.range((rule, 0)..(rule, range.end)).next_back();
+        if before.is_some_and(|(_, end)| *end > range.start) {
+            return false;
+        }
+        self.full |= self.in_views == MAX_HITS;
+        if !self.full {
+            self.in_views += 1;
+            self.ends.insert((rule, range.start), range.end);
+        }
+        !self.full
+    }
+}
