@@ -88,7 +88,7 @@ fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
 /// Fewer different words than an instruction takes are no attack that only the
 /// classifier sees: an address alone scores like the attacks that send something
 /// there, and so does one word said a thousand times.
-const MIN_WORDS: usize = 6;
+const MIN_WORDS: usize = 8;
 
 fn says_enough(text: &str) -> bool {
     let mut words: Vec<&str> = Vec::with_capacity(MIN_WORDS);
@@ -153,6 +153,7 @@ mod tests {
             "jane.doe@example.com",
             "Mail jane.doe@example.com, jane.doe@example.com!",
             "Write to jane.doe@example.com",
+            "message: Grüße, \"friend\" – all is well.",
             "word word word word word word word word word word word word word word word word",
         ] {
             assert!(!ids(text, SpanKind::User).iter().any(|id| id == CLASSIFIER), "{text}");
