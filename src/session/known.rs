@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::rules::RuleIndex;
 
 /// Hits in views of one text. A text with more is refused like one that takes
-/// too much work: whoever writes a thousand disguised values hides the next.
-const MAX_HITS: usize = 1024;
+/// too much work: whoever writes that many disguised values hides the next.
+const MAX_HITS: usize = 16_384;
 
 /// Where rules have hits in a text. Hits of one rule do not overlap.
 pub(super) struct Known {
@@ -36,5 +36,21 @@ impl Known {
             self.ends.insert((rule, range.start), range.end);
         }
         !self.full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_hits_are_let_in_until_there_is_no_room_and_that_shows() {
+        let rule = RuleIndex(1);
+        let mut known = Known::of(std::iter::once((rule, 10..20)));
+        assert!(!known.admit(rule, &(15..25)) && known.admit(RuleIndex(2), &(15..25)));
+        for n in 1..MAX_HITS {
+            assert!(known.admit(rule, &(100 * n..100 * n + 9)));
+        }
+        assert!(!known.full && !known.admit(rule, &(30..40)) && known.full);
     }
 }
