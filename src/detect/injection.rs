@@ -93,7 +93,10 @@ const MIN_WORDS: usize = 8;
 fn says_enough(text: &str) -> bool {
     let mut words: Vec<&str> = Vec::with_capacity(MIN_WORDS);
     for token in text.split_whitespace() {
-        let is_word = token.bytes().any(|b| b.is_ascii_alphabetic()) && !token.contains('@');
+        // Addresses and names of hosts are none, whatever a view made of their `@`.
+        let token = token.trim_matches(|c: char| c.is_ascii_punctuation());
+        let is_word = token.bytes().any(|b| b.is_ascii_alphabetic())
+            && token.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-');
         if is_word && !words.iter().any(|word| word.eq_ignore_ascii_case(token)) {
             words.push(token);
             if words.len() == MIN_WORDS {
