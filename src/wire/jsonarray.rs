@@ -75,23 +75,36 @@ impl JsonArray {
     /// Read up to the next element; how many bytes that was.
     fn between(&mut self, bytes: &[u8], out: &mut Vec<Frame>) -> Result<usize, FrameError> {
         let mut len = 0;
+        let mut fault = None;
         for byte in bytes {
-            self.place = match (self.place, byte) {
-                (place, b' ' | b'\t' | b'\n' | b'\r') => place,
-                (Place::Begin, b'[') => Place::First,
-                (Place::Begin, b'{') => self.start_element(*byte, true)?,
-                (Place::First | Place::After, b']') => Place::End,
-                (Place::After, b',') => Place::Next,
-                (Place::First | Place::Next, _) => self.start_element(*byte, false)?,
-                _ => return Err(FrameError::Malformed),
-            };
+            match self.place_behind(*byte) {
+                Ok(place) => self.place = place,
+                Err(error) => {
+                    fault = Some(error);
+                    break;
+                }
+            }
             if matches!(self.place, Place::Element { .. }) {
                 break;
             }
             len += 1;
         }
+        // Also what comes before a fault: cut into single bytes it had left already.
         push_opaque(out, bytes.get(..len).unwrap_or_default());
-        Ok(len + usize::from(len < bytes.len()))
+        fault.map_or(Ok(len + usize::from(len < bytes.len())), Err)
+    }
+
+    /// Where one more byte between elements leads.
+    fn place_behind(&mut self, byte: u8) -> Result<Place, FrameError> {
+        match (self.place, byte) {
+            (place, b' ' | b'\t' | b'\n' | b'\r') => Ok(place),
+            (Place::Begin, b'[') => Ok(Place::First),
+            (Place::Begin, b'{') => self.start_element(byte, true),
+            (Place::First | Place::After, b']') => Ok(Place::End),
+            (Place::After, b',') => Ok(Place::Next),
+            (Place::First | Place::Next, _) => self.start_element(byte, false),
+            _ => Err(FrameError::Malformed),
+        }
     }
 
     /// Take the first byte of an element.

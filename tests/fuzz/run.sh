@@ -57,6 +57,11 @@ fuzz() {
     printf '%-26s FAILED (log: %s)\n%s\n    %s\n' "$target" "$log" \
         "$(grep -m 3 -E "panicked|ERROR|SUMMARY" "$log" | sed 's/^/    /' || true)" \
         "mend it, then keep the input of $found as tests/fuzz/regressions/$target/<what-it-was>"
+    # So that what another machine found can be replayed: `base64 -d`.
+    local input
+    for input in "$found"/*; do
+        [ ! -f "$input" ] || { echo "    input ${input##*/}:"; head -c 8192 "$input" | base64 -w 76 | sed 's/^/    /'; }
+    done
     return 1
 }
 export -f fuzz
