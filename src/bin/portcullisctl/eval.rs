@@ -195,6 +195,9 @@ impl Meter {
             let entity = entity_of(&found.rule);
             if row.category.ends_with(&format!("negative_{entity}")) {
                 report.entities.entry((set.to_owned(), entity.to_owned())).or_default().precision.add(false);
+                if self.rows {
+                    println!("false\t{}\t{}\t{entity}", row.id, found.rule);
+                }
             }
         }
     }

@@ -129,9 +129,11 @@ pub(super) fn nric(text: &str) -> bool {
 /// Thailand: thirteen digits, modulus 11.
 pub(super) fn th_id(text: &str) -> bool {
     let Some(all) = exactly::<13>(text) else { return false };
-    let [first, .., check] = all;
+    let [first, a, b, .., check] = all;
+    // Provinces as the Department of Provincial Administration numbers them.
+    let province = matches!(a * 10 + b, 10..=27 | 30..=49 | 50..=58 | 60..=67 | 70..=77 | 80..=86 | 90..=96);
     let sum = weighted(&all, &[13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
-    (1..=8).contains(&first) && (11 - sum % 11) % 10 == check && !all_same(&all)
+    (1..=8).contains(&first) && province && (11 - sum % 11) % 10 == check && !all_same(&all)
 }
 
 /// Taiwan: a letter and nine digits.
@@ -176,7 +178,7 @@ mod tests {
             &["S1234567D", "S0000001I", "F1234567N", "T1234567J"],
             &["S1234567E", "A1234567D", "S123456D"],
         );
-        table("th_id", &["1-2345-45678-78-1"], &["1-2345-45678-78-2", "0000000000000"]);
+        table("th_id", &["1-2345-45678-78-1"], &["1-2345-45678-78-2", "0000000000000", "1974567890124"]);
         table("tw_id", &["A123456789"], &["A123456788", "A323456789"]);
         single_digit_errors("cn_resident_id", "360426199101010071");
         single_digit_errors("in_aadhaar", "2341 2341 2346");

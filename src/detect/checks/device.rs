@@ -1,4 +1,4 @@
-//! `imei`, `vin`: numbers of telephones and vehicles.
+//! `imei`, `vin`, `plate`: numbers of telephones and vehicles.
 
 use super::digits::exactly;
 use super::luhn;
@@ -28,6 +28,13 @@ pub(super) fn vin(text: &str) -> bool {
         && text.as_bytes().get(8).map(u8::to_ascii_uppercase).as_ref() == check
 }
 
+/// Letters of a licence plate: dates and times of day have its shape.
+pub(super) fn plate(text: &str) -> bool {
+    const OTHERS: &[u8] = b"AM PM JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC";
+    let mut words = text.as_bytes().split(|b| !b.is_ascii_alphabetic()).filter(|word| word.len() > 1);
+    !words.any(|word| OTHERS.split(|b| *b == b' ').any(|other| other.eq_ignore_ascii_case(word)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{single_digit_errors, table};
@@ -41,6 +48,7 @@ mod tests {
             &["1M8GDM9AXKP042788", "11111111111111111"],
             &["1M8GDM9A1KP042788", "1M8GDM9AXKP04278", "IM8GDM9AXKP042788"],
         );
+        table("plate", &["34 ABC 123", "B-AB-1234"], &["10 MAR 2024", "I am 25", "12pm30"]);
         single_digit_errors("vin", "11111111111111111");
     }
 }

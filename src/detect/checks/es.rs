@@ -4,9 +4,12 @@ use super::digits::{exactly, number};
 
 const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
 
-/// Eight digits and the letter of their remainder by 23.
+/// Eight digits, of which a leading zero may be left out, and the letter of
+/// their remainder by 23.
 pub(super) fn dni(text: &str) -> bool {
-    exactly::<8>(text).is_some_and(|all| ends_with_letter(text, number(&all)))
+    let value = exactly::<8>(text).map(|all| number(&all));
+    let value = value.or_else(|| exactly::<7>(text).map(|all| number(&all)));
+    value.is_some_and(|value| ends_with_letter(text, value))
 }
 
 /// Foreigners: X, Y or Z stands for a leading 0, 1 or 2.
@@ -52,7 +55,11 @@ mod tests {
 
     #[test]
     fn tables() {
-        table("es_dni", &["12345678Z", "12345678-z", "54362315K"], &["12345678A", "1234567Z", ""]);
+        table(
+            "es_dni",
+            &["12345678Z", "12345678-z", "54362315K", "1111111G"],
+            &["12345678A", "1234567Z", "123456Z", ""],
+        );
         table("es_nie", &["X1234567L", "x-2482300-w"], &["X1234567A", "W1234567L", ""]);
         table("es_cif", &["A58818501", "J99216582", "B99286320"], &["A58818502", "Z58818501", "A5881850"]);
         single_digit_errors("es_dni", "12345678Z");

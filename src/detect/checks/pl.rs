@@ -7,8 +7,9 @@ use super::digits::{all_same, exactly, weighted};
 pub(super) fn pesel(text: &str) -> bool {
     let Some(all) = exactly::<11>(text) else { return false };
     let [_, _, m, n, d, e, .., check] = all;
+    let varied = all.iter().take(10).any(|digit| digit != &d);
     let plausible = matches!((m * 10 + n) % 20, 1..=12) && matches!(d * 10 + e, 1..=31);
-    plausible && (10 - weighted(&all, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3]) % 10) % 10 == check
+    plausible && varied && (10 - weighted(&all, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3]) % 10) % 10 == check
 }
 
 /// NIP: taxpayers, act of 13 October 1995.
@@ -31,7 +32,7 @@ mod tests {
 
     #[test]
     fn tables() {
-        table("pl_pesel", &["44051401359"], &["44051401358", "44991401359", "00000000000"]);
+        table("pl_pesel", &["44051401359"], &["44051401358", "44991401359", "00000000000", "11111111116"]);
         table("pl_nip", &["123-456-32-18"], &["123-456-32-19", "0000000000"]);
         table("pl_regon", &["123456785"], &["123456786"]);
         single_digit_errors("pl_pesel", "44051401359");

@@ -41,8 +41,9 @@ pub(super) fn aba(text: &str) -> bool {
 /// National provider identifier: 45 CFR 162.406, Luhn with 80840 before it.
 pub(super) fn npi(text: &str) -> bool {
     let Some(all) = exactly::<10>(text) else { return false };
-    let [first, ..] = all;
-    matches!(first, 1 | 2) && luhn::sum([8, 0, 8, 4, 0].into_iter().chain(all)).is_multiple_of(10)
+    let [first, rest @ .., _] = all;
+    let varied = rest.iter().any(|digit| *digit != first);
+    varied && matches!(first, 1 | 2) && luhn::sum([8, 0, 8, 4, 0].into_iter().chain(all)).is_multiple_of(10)
 }
 
 /// Registration of the Drug Enforcement Administration: two letters (or a
@@ -80,7 +81,7 @@ mod tests {
         // Routing numbers that the banks print on their pages.
         table("us_aba", &["021000021", "011401533", "122105155"], &["021000022", "000000000", "991000021"]);
         // Example of the CMS document "Requirements for NPI and NPI check digit".
-        table("us_npi", &["1234567893"], &["1234567890", "3234567893"]);
+        table("us_npi", &["1234567893"], &["1234567890", "3234567893", "1111111112"]);
         table("us_dea", &["AB1234563", "F91234563"], &["AB1234564", "1B1234563", "éA1234563", ""]);
         single_digit_errors("us_aba", "021000021");
         single_digit_errors("us_npi", "1234567893");

@@ -19,6 +19,7 @@ const NAMES: &[(&str, &str)] = &[
     ("de.kfz", "DE_KFZ"),
     ("de.kvnr", "DE_HEALTH_INSURANCE"),
     ("de.lanr", "DE_LANR"),
+    ("de.passport", "DE_PASSPORT"),
     ("de.plz", "DE_PLZ"),
     ("de.rvnr", "DE_SOCIAL_SECURITY"),
     ("de.tax-id", "DE_TAX_ID"),
