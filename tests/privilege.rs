@@ -556,3 +556,22 @@ fn calls_of_the_responses_api_are_held_too() {
         assert!(!denied || (!shown.contains("DROP") && !shown.contains("OP\\")), "{shown}");
     }
 }
+
+#[test]
+fn the_record_lists_no_more_calls_than_it_may() {
+    let config = policy(json!({}));
+    let calls: Vec<_> = (0..200)
+        .map(|n| json!({ "index": n, "id": "c", "type": "function", "function": { "name": "f", "arguments": "{}" } }))
+        .collect();
+    let whole = said(json!({ "tool_calls": calls }), (1, 1));
+    let event = json!({ "choices": [{ "index": 0, "delta": { "tool_calls": calls } }] });
+    let stream = format!("data: {event}\n\ndata: [DONE]\n\n").into_bytes();
+    for (kind, body) in [("application/json", &whole), ("text/event-stream", &stream)] {
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
+        exchange.answer("200", kind, &[body]);
+        let record = exchange.finish();
+        assert_eq!(record["tools_called"].as_array().unwrap().len(), 128, "{kind}");
+    }
+}

@@ -293,3 +293,58 @@ fn a_key_is_required() {
         );
     }
 }
+
+#[test]
+fn arguments_are_judged_as_the_client_gets_them_too() {
+    let config = config_with(
+        json!({ "name": "p",
+            "scan": { "request": { "pii": "tokenize" }, "response": { "pii": "redact" } },
+            "tools": { "deny": ["*@evil.example"], "arguments": [{ "tool": "send", "pointer": "/to", "deny": "@evil" }] } }),
+        json!({ "audit": { "key": KEY } }),
+    );
+    let mut worker = Worker::default();
+    for (value, tool, code) in [
+        ("ann@evil.example", "send", "policy.tool_arguments"),
+        ("ann@good.example", "send", ""),
+        ("ann@evil.example", "", "policy.tool_called"),
+        ("ann@good.example", "", ""),
+    ] {
+        let question = chat(&format!("Mail {value}"), json!({ "stream": true }));
+        let mut probe = Exchange::new(&mut worker, &config);
+        assert!(probe.ask("/v1/chat/completions", &question));
+        let token = placeholder(probe.request.as_ref().unwrap());
+        let name = if tool.is_empty() { token.as_str() } else { tool };
+        for arguments in [json!({ "to": token }).to_string(), format!(r#"{{"to":"\u005b{}"}}"#, &token[1..])]
+        {
+            let call = |arguments: &str| json!([{ "index": 0, "id": "t", "type": "function", "function": { "name": name, "arguments": arguments } }]);
+            let message = json!({ "role": "assistant", "content": null, "tool_calls": call(&arguments) });
+            let whole = json!({ "model": "m", "choices": [{ "index": 0, "message": message }] });
+            let mut exchange = Exchange::new(&mut worker, &config);
+            assert!(exchange.ask("/v1/chat/completions", &question));
+            exchange.answer("200", "application/json", &[whole.to_string().as_bytes()]);
+            assert_eq!(exchange.finish()["deny_reason"].as_str().unwrap_or_default(), code, "{arguments}");
+            for size in [1, 7, 1000] {
+                let letters: Vec<char> = arguments.chars().collect();
+                let mut body = Vec::new();
+                for (at, piece) in letters.chunks(size).enumerate() {
+                    let piece: String = piece.iter().collect();
+                    let mut call = call(&piece);
+                    if at > 0 {
+                        call[0]["function"].as_object_mut().unwrap().remove("name");
+                    }
+                    let event =
+                        json!({ "model": "m", "choices": [{ "index": 0, "delta": { "tool_calls": call } }] });
+                    body.extend_from_slice(format!("data: {event}\n\n").as_bytes());
+                }
+                body.extend_from_slice(b"data: [DONE]\n\n");
+                let mut exchange = Exchange::new(&mut worker, &config);
+                assert!(exchange.ask("/v1/chat/completions", &question));
+                exchange.answer("200", "text/event-stream", &[&body]);
+                let got = String::from_utf8_lossy(&exchange.response).into_owned();
+                assert!(!got.contains("@evil"), "{got}");
+                let record = exchange.finish();
+                assert_eq!(record["deny_reason"].as_str().unwrap_or_default(), code, "{size}");
+            }
+        }
+    }
+}

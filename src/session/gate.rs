@@ -5,12 +5,14 @@
 //! says what a tool may be called with, its arguments are withheld until they
 //! are complete: half of them prove nothing.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::access::arguments_fit;
+use super::vault::Vault;
 use crate::audit::digest::hex;
 use crate::config::Config;
 use crate::limits::{MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
@@ -33,6 +35,8 @@ pub(super) struct Gate {
     server: String,
     is_mcp: bool,
     enforced: bool,
+    /// What placeholders in names and arguments will be turned back into.
+    vault: Rc<RefCell<Vault>>,
     /// Calls of a stream whose arguments are not complete, by name; true: they
     /// came whole, and were judged, unless more of them follows.
     open: BTreeMap<Channel, (String, bool)>,
@@ -61,8 +65,9 @@ impl Gate {
         server: String,
         is_mcp: bool,
         enforced: bool,
+        vault: Rc<RefCell<Vault>>,
     ) -> Self {
-        Gate { policy, server, is_mcp, enforced, ..Gate::default() }
+        Gate { policy, server, is_mcp, enforced, vault, ..Gate::default() }
     }
 
     fn policy(&self) -> Option<&Policy> {
@@ -83,8 +88,36 @@ impl Gate {
         self.policy().is_none_or(|p| p.access.tools.permits(name))
     }
 
+    /// As the model wrote them, and as the client will get them.
     fn fits(&self, name: &str, json: &[u8]) -> bool {
-        self.policy().is_none_or(|p| arguments_fit(p, name, json))
+        let Some(policy) = self.policy().filter(|p| p.constrains(name)) else { return true };
+        let fit = |json: &[u8]| arguments_fit(policy, name, json);
+        fit(json) && self.turned_back(json).is_none_or(|json| fit(json.as_bytes()))
+    }
+
+    /// A name as the client will get it.
+    fn name(&self, call: &ToolCall) -> String {
+        self.turned_back(call.name.as_bytes()).unwrap_or_else(|| call.name.clone())
+    }
+
+    /// JSON with its placeholders turned back; `None`: it has none.
+    fn turned_back(&self, json: &[u8]) -> Option<String> {
+        let vault = self.vault.borrow();
+        let json = std::str::from_utf8(json).ok().filter(|_| !vault.is_empty())?;
+        let mut text = String::with_capacity(json.len());
+        escape::unescape_lenient(json, &mut text);
+        let found = vault.find(&text);
+        let offsets: Vec<usize> = found.iter().flat_map(|(range, _)| [range.start, range.end]).collect();
+        let mapped = escape::source_offsets_lenient(json, &offsets);
+        let (mut out, mut done) = (String::new(), 0);
+        for ((_, value), at) in found.iter().zip(mapped.chunks_exact(2)) {
+            let [start, end] = at else { continue };
+            out.push_str(json.get(done..*start)?);
+            escape::escape_json(value, &mut out);
+            done = *end;
+        }
+        out.push_str(json.get(done..)?);
+        (done > 0).then_some(out)
     }
 
     /// What an MCP server asks of its client: sampling, elicitation, roots.
@@ -100,10 +133,11 @@ impl Gate {
     pub(super) fn whole(&mut self, read: &Response, body: &[u8]) -> Result<Vec<Edit>, &'static str> {
         self.methods(&read.methods)?;
         for call in &read.tool_calls {
-            if !self.permits(&call.name) {
+            let name = self.name(call);
+            if !self.permits(&name) {
                 self.deny(CALLED)?;
             }
-            if !self.fits(&call.name, &arguments(call, body)) {
+            if !self.fits(&name, &arguments(call, body)) {
                 self.deny(ARGUMENTS)?;
             }
         }
@@ -128,7 +162,7 @@ impl Gate {
         self.methods(&event.methods)?;
         for (channel, call) in &event.calls_again {
             let known = self.names.get(channel).cloned().unwrap_or_default();
-            let name = if call.name.is_empty() { known } else { call.name.clone() };
+            let name = if call.name.is_empty() { known } else { self.name(call) };
             if !name.is_empty() && !self.permits(&name) {
                 self.deny(CALLED)?;
             }
@@ -137,7 +171,7 @@ impl Gate {
             }
         }
         for (channel, call) in &event.tool_calls {
-            let name = call.name.clone();
+            let name = self.name(call);
             // SDKs join the names that come for one call; other dialects send
             // several calls on a channel. Joined they must not be what is denied.
             let joined = match self.names.get(channel) {

@@ -17,7 +17,7 @@ use super::inspect::{Judge, Scratch, Verdict};
 pub(super) use super::seen::{Cut, Seen};
 use super::seen::{blocked, refused};
 use super::tally::Tally;
-use crate::limits::{MAX_HELD_BYTES, MAX_STREAM_CHANNELS};
+use crate::limits::{MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
 use crate::text::{Encoding, escape};
 use crate::wire::edit::Edit;
 use crate::wire::json::Doc;
@@ -238,9 +238,8 @@ impl Live {
         if let Some(finish) = &event.finish {
             seen.finish = Some(finish.clone());
         }
-        if seen.tool_calls.len() < MAX_STREAM_CHANNELS {
-            seen.tool_calls.extend(event.tool_calls.iter().map(|(_, call)| call.clone()));
-        }
+        let room = MAX_LISTED_TOOLS.saturating_sub(seen.tool_calls.len());
+        seen.tool_calls.extend(event.tool_calls.iter().take(room).map(|(_, call)| call.clone()));
         seen.skipped.merge(event.skipped);
     }
 

@@ -183,7 +183,7 @@ impl Session {
             self.record.model_served = Some(model.clone());
         }
         self.record.response.finish = read.finish.clone();
-        for call in &read.tool_calls {
+        for call in read.tool_calls.iter().take(MAX_LISTED_TOOLS) {
             let args = call.arguments.clone().and_then(|r| body.get(r));
             let args_hash = args.map(|a| self.config.hasher.digest(a));
             self.record.tools_called.push(CalledTool { name: call.name.clone(), args_hash });
@@ -211,7 +211,7 @@ impl Session {
     fn gate(&self) -> Gate {
         let policy = self.policy.map(|at| (self.config.clone(), at));
         let is_mcp = matches!(self.target, Some((_, Operation::Mcp)));
-        Gate::new(policy, self.asked.server.clone(), is_mcp, self.enforces())
+        Gate::new(policy, self.asked.server.clone(), is_mcp, self.enforces(), self.vault.clone())
     }
 
     /// Put what a gate has seen into the record.
@@ -369,9 +369,8 @@ impl Session {
             self.record.model_served = Some(model.clone());
         }
         self.record.response.finish = seen.finish.clone();
-        self.record
-            .tools_called
-            .extend(seen.tool_calls.iter().map(|c| CalledTool { name: c.name.clone(), args_hash: None }));
+        let called = seen.tool_calls.iter().take(MAX_LISTED_TOOLS);
+        self.record.tools_called.extend(called.map(|c| CalledTool { name: c.name.clone(), args_hash: None }));
         if self.record.decision == Decision::Allow && live.edited {
             self.record.decision = Decision::Redact;
         }
