@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fill in envoy/envoy.yaml and print it: a configuration that Envoy takes.
+"""Fill in envoy/envoy.yaml, or another template, and print it: a configuration that Envoy takes.
 
 The plugin's configuration is set in as a string, because Envoy reads it from
 no file. Every place in the template must have a value, and every value a place.
@@ -18,18 +18,18 @@ PLACE = re.compile(r"\$\{([A-Z_]+)\}")
 SAMPLE_KEY = "YSBrZXkga25vd24gdG8gZXZlcnlib2R5"
 
 
-def render(plugin: str, **values: object) -> str:
+def render(plugin: str, *, template: Path = TEMPLATE, **values: object) -> str:
     """The template with its places filled in. `plugin` is the configuration of
     the filter, in JSON."""
     # A JSON string is a YAML double-quoted scalar too.
     values = {"PLUGIN_CONFIG": json.dumps(plugin), **values}
     # The comment at the top names the notation; comments have no places.
-    lines = [line for line in TEMPLATE.read_text().splitlines(keepends=True) if not line.lstrip().startswith("#")]
-    template = "".join(lines)
-    wanted = set(PLACE.findall(template))
+    lines = [line for line in template.read_text().splitlines(keepends=True) if not line.lstrip().startswith("#")]
+    text = "".join(lines)
+    wanted = set(PLACE.findall(text))
     if wanted != set(values):
         raise ValueError(f"places {sorted(wanted ^ set(values))} have no value, or values have no place")
-    return PLACE.sub(lambda place: str(values[place[1]]), template)
+    return PLACE.sub(lambda place: str(values[place[1]]), text)
 
 
 def main() -> None:
@@ -41,21 +41,24 @@ def main() -> None:
     parser.add_argument("--models", type=int, nargs=3, default=[8001, 8002, 8003], metavar="PORT", help="primary, secondary, quarantine")
     parser.add_argument("--access-log", default="/dev/stdout", help="where audit lines go")
     parser.add_argument("--jwt-key", default=SAMPLE_KEY, help="key of the tokens, base64url")
+    parser.add_argument("--template", type=Path, default=TEMPLATE, help="what to fill in")
+    parser.add_argument("--rate-limit", type=int, default=8081, metavar="PORT", help="the rate limit service (envoy/gateway)")
+    parser.add_argument("--fail-open", action="store_true", help="pass what the rate limit service does not answer (envoy/gateway)")
     args = parser.parse_args()
     primary, secondary, quarantine = args.models
-    sys.stdout.write(
-        render(
-            args.config.read_text(),
-            MODULE=args.module,
-            LISTENER_PORT=args.listener,
-            ADMIN_PORT=args.admin,
-            PRIMARY_PORT=primary,
-            SECONDARY_PORT=secondary,
-            QUARANTINE_PORT=quarantine,
-            ACCESS_LOG=args.access_log,
-            JWT_KEY=args.jwt_key,
-        )
-    )
+    values = {
+        "MODULE": args.module,
+        "LISTENER_PORT": args.listener,
+        "ADMIN_PORT": args.admin,
+        "PRIMARY_PORT": primary,
+        "ACCESS_LOG": args.access_log,
+        "JWT_KEY": args.jwt_key,
+    }
+    if args.template.resolve() == TEMPLATE:
+        values |= {"SECONDARY_PORT": secondary, "QUARANTINE_PORT": quarantine}
+    else:
+        values |= {"RATE_LIMIT_PORT": args.rate_limit, "FAILURE_MODE_DENY": str(not args.fail_open).lower()}
+    sys.stdout.write(render(args.config.read_text(), template=args.template, **values))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ suite_package() {
 
 suite_envoy() {
     prepare_proxy
+    setup_redis
     pytest_suite envoy "$VENV/bin/python" tests/envoy
 }
 

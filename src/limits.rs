@@ -123,3 +123,7 @@ pub const MAX_LISTED_TOOLS: usize = 128;
 /// to its neighbours for a value that reaches over it. All that is matched in
 /// prose and credentials but for keys in armour is shorter.
 pub const JOINED_BYTES: usize = 512;
+
+/// Tokens of one request as published for Envoy's rate limit filter, which
+/// charges nothing at all for a number above this.
+pub const MAX_PUBLISHED_TOKENS: u64 = 1_000_000_000;

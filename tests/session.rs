@@ -48,6 +48,35 @@ fn a_stream_is_the_same_however_it_is_cut() {
 }
 
 #[test]
+fn a_refusal_behind_the_filter_is_in_the_record_and_costs_nothing() {
+    let mut with_quota = masking();
+    let quota = json!({ "name": "day", "per": "subject", "unit": "tokens", "limit": 2000, "window": "1d" });
+    with_quota["quotas"] = json!([quota]);
+    let (config, mut worker) = (config(with_quota), Worker::default());
+    // Each holds more than half of the quota: only what is given back lets the next pass.
+    for code in ["global.over_limit", "global.unavailable"] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("/v1/chat/completions", &chat("hi", json!({ "max_tokens": 1500 }))));
+        exchange.session.refused_behind(code);
+        // Not of any API's shape, and Envoy's own: passed as it is.
+        exchange.answer("429", "text/plain", &[b"no"]);
+        assert_eq!(exchange.response, b"no");
+        let record = exchange.finish();
+        assert_eq!((record["decision"].as_str(), record["deny_reason"].as_str()), (Some("deny"), Some(code)));
+        assert_eq!((&record["upstream_status"], record["outcome"].as_str()), (&Value::Null, Some("refused")));
+        assert_eq!(
+            (record["quota"][0]["charged"].as_u64(), &record["usage"]["output"]),
+            (Some(0), &Value::Null)
+        );
+    }
+    // Once the filter itself has refused, that is what counts.
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(!exchange.ask("/v1/chat/completions", &chat("hi", json!({ "max_tokens": 9000 }))));
+    exchange.session.refused_behind("global.over_limit");
+    assert_eq!(exchange.finish()["deny_reason"], "quota.day");
+}
+
+#[test]
 fn a_long_stream_holds_little() {
     let (config, mut worker) = (config(masking()), Worker::default());
     let mut exchange = Exchange::new(&mut worker, &config);

@@ -112,6 +112,11 @@ impl HttpContext for Stream {
         let headers = hostcalls::headers(Map::ResponseHeaders);
         let status = headers.iter().find(|(k, _)| k == b":status");
         self.status = status.and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        if let (400.., Some(session)) = (self.status, self.session.as_mut())
+            && let Some(code) = refused_by_rate_limit()
+        {
+            session.refused_behind(code);
+        }
         self.run(Event::ResponseHeaders { headers: &headers, end }, started)
     }
 
@@ -153,6 +158,17 @@ impl HttpContext for Stream {
         let started = hostcalls::now_ns();
         let added_us = self.spent_ns / 1000;
         self.run(Event::Done { status: self.status, added_us }, started);
+    }
+}
+
+/// The code for an answer of Envoy's rate limit filter; `None` for all others.
+/// Asked for on errors only: a property costs microseconds.
+fn refused_by_rate_limit() -> Option<&'static str> {
+    let details = hostcalls::property(&["response".to_owned(), "code_details".to_owned()])?;
+    match details.as_slice() {
+        b"request_rate_limited" => Some("global.over_limit"),
+        b"rate_limiter_error" => Some("global.unavailable"),
+        _ => None,
     }
 }
 

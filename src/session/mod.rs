@@ -351,6 +351,21 @@ impl Session {
         self.passes_faults("fault.host")
     }
 
+    /// A filter behind this one refused the request, so the upstream was not
+    /// asked: the answer is Envoy's own. To be said before its headers.
+    pub fn refused_behind(&mut self, code: &'static str) {
+        if !matches!(self.phase, Phase::Sent) {
+            return;
+        }
+        self.record.decision = Decision::Deny;
+        self.record.outcome = Outcome::Refused;
+        self.record.deny_reason = Some(code.to_owned());
+        self.phase = Phase::Refused;
+        self.mode = ResponseMode::Pass;
+        self.out.push(Command::SetResponseHeader("x-portcullis-verdict", "deny".to_owned()));
+        self.out.push(Command::SetResponseHeader("x-portcullis-rule", code.to_owned()));
+    }
+
     /// Faults that no input causes pass where the configuration says so. What
     /// a client could bring about is refused in any case.
     fn passes_faults(&mut self, reason: &'static str) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Command, Flow, Metric, Phase, Session};
 use crate::audit::{CoverageState, Decision, Outcome, QuotaLine, UsageLine};
+use crate::limits::MAX_PUBLISHED_TOKENS;
 use crate::quota::{
     self, Amounts, Denied, Extension, Hasher, Quota, Reservation, Reserved, Scope, Sequence, Settlement,
     Standing,
@@ -233,7 +234,7 @@ impl Session {
     fn publish(&mut self) {
         let usage = &self.record.usage;
         let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
-        self.out.push(Command::Tokens(input.saturating_add(output)));
+        self.out.push(Command::Tokens(input.saturating_add(output).min(MAX_PUBLISHED_TOKENS)));
         self.out.push(Command::Count(Metric::Request {
             decision: match self.record.decision {
                 Decision::Allow => "allow",

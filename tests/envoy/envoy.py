@@ -56,6 +56,9 @@ class Options:
     ecds: bool = False  # the filter from a file, see `Envoy.configure`
     # Names and ports of further clusters, for `raw_routes`.
     clusters: dict[str, int] = field(default_factory=dict)
+    # Envoy's whole configuration, in place of the one made from the above.
+    # `ACCESS_LOG_PATH` in it is where the log has to go.
+    whole: dict = field(default_factory=dict)
 
 
 def token(claims: dict) -> str:
@@ -239,6 +242,8 @@ def ecds_resource(options: Options, module: str, version: int) -> dict:
 
 def bootstrap(options: Options, module: str, log: str, primary: int, secondary: int) -> dict:
     """Envoy's whole configuration. Ports are 0: the kernel picks free ones."""
+    if options.whole:
+        return options.whole
     default = "failover" if options.failover else "primary"
     routes = [*options.raw_routes, *(route(to, options, model) for model, to in options.routes)]
     routes.append(route(default, options))
@@ -317,6 +322,7 @@ class Envoy:
         if options.ecds:
             self.configure(options.plugin)
         text = json.dumps(config, indent=1).replace("ECDS_PATH", str(self.folder / "ecds.json"))
+        text = text.replace("ACCESS_LOG_PATH", str(self.access_log))
         (self.folder / "envoy.json").write_text(text)
         self.process = subprocess.Popen(
             [

@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from render import PLACE, TEMPLATE, render  # noqa: E402
 
-MANIFESTS = sorted(ROOT.glob("envoy/*/*.yaml"))
+# envoy/gateway holds a configuration of Envoy's, which test_global.py runs.
+MANIFESTS = sorted(path for path in ROOT.glob("envoy/*/*.yaml") if path.parent.name != "gateway")
 PORTS = ("ADMIN", "LISTENER", "PRIMARY", "SECONDARY", "QUARANTINE")
 BODY_CAP = 10 * 1024 * 1024
 
