@@ -212,3 +212,30 @@ def test_a_monitored_policy_lets_pass_and_says_so(envoy, upstream):
     assert proxy.chat("hi", headers=[ANN], tools=[function("shell")]).status == 200
     record = proxy.audit()
     assert (record["decision"], record["would_deny"]) == ("allow", "policy.tool")
+
+
+def test_a_route_names_the_policy(envoy, upstream):
+    """The one named applies, to whom it is for, and no other does."""
+
+    def route(name: str) -> dict:
+        found = {"match": {"prefix": "/", "headers": [{"name": "x-app", "string_match": {"exact": name}}]}, "route": {"cluster": "primary"}}
+        return found | {"metadata": {"filter_metadata": {"portcullis": {"policy": name}}}}
+
+    proxy = envoy(config(), raw_routes=[route(name) for name in ("ops", "everybody", "nobody")])
+    upstream.reply = chat_reply()
+
+    def ask(who, *app) -> tuple:
+        proxy.mark()
+        status = proxy.chat("hi", headers=[who, *(("x-app", name) for name in app)], tools=[function("shell")]).status
+        record = proxy.audit()
+        return status, record["policy"], record["deny_reason"]
+
+    assert ask(OPS) == (200, "ops", None)
+    assert ask(ANN) == (403, "everybody", "policy.tool")
+    assert ask(OPS, "ops") == (200, "ops", None)
+    assert ask(ANN, "ops") == (403, None, "policy.none")
+    # The name narrows: this one is for all, and ops are held to it here.
+    assert ask(OPS, "everybody") == (403, "everybody", "policy.tool")
+    assert ask(ANN, "everybody") == (403, "everybody", "policy.tool")
+    assert ask(OPS, "nobody") == (403, None, "policy.none")
+    assert ask(ANN, "nobody") == (403, None, "policy.none")

@@ -137,6 +137,27 @@ def test_cost_is_not_limited_without_a_price(own_envoy, upstream):
     assert proxy.chat("hi", headers=[BOB], max_tokens=8).status == 200
 
 
+def test_a_burst_passes_and_then_the_rate_holds(own_envoy, upstream):
+    # One in five seconds, four at once. Ticks of the bucket, not of a window:
+    # where in a minute the test runs does not matter.
+    rule = {"name": "rate", "per": "subject", "unit": "requests", "limit": 12, "window": "1m", "burst": 4}
+    proxy = own_envoy(quotas(rule), workers=2)
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: proxy.chat("hi", headers=[AGENT]), range(10)))
+    refused = [a for a in answers if a.status == 429]
+    assert len(answers) - len(refused) == 4 and time.monotonic() - began < 5
+    assert {int(a.header("retry-after")) for a in refused} <= {1, 2, 3, 4, 5}
+    assert proxy.chat("hi", headers=[BOB]).status == 200
+    # What was promised is kept: one passes, and only one.
+    time.sleep(5.1)
+    assert [proxy.chat("hi", headers=[AGENT]).status for _ in range(2)] == [200, 429]
+    records = proxy.audits(13)
+    assert sorted((r["subject"], r["deny_reason"] or "") for r in records) == (
+        [("ann", "")] * 5 + [("ann", "quota.rate")] * 7 + [("bob", "")]
+    )
+
+
 def test_an_agent_in_a_loop_is_stopped(own_envoy, upstream):
     proxy = own_envoy(quotas({"name": "loop", "per": "subject", "unit": "repeats", "limit": 3, "window": "1h"}))
     text = "The build failed again with exit code {}, please run it once more"
