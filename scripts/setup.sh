@@ -113,14 +113,14 @@ build_test_runner() {
     "${install[@]}" --locked || "${install[@]}"
 }
 
-# Budgets over several Envoys live in one; any release with scripts will do.
-# The service of the package is not started: tests run their own.
+# Budgets over several Envoys live in one. Should the package start a server,
+# it is not the tests': theirs have a socket and no port.
 setup_redis() {
     command -v redis-server >/dev/null && return
     need apt-get "install redis-server (Redis 6 or later)"
     step "refresh the list of packages" "check the network" apt-get -qq update
     step "install redis-server" "apt-get install redis-server" \
-        env RUNLEVEL=1 apt-get -qq install -y --no-install-recommends redis-server
+        apt-get -qq install -y --no-install-recommends redis-server
 }
 
 # wasm-opt, from Debian's package; any later release will do.

@@ -33,8 +33,8 @@ METHOD = "ShouldRateLimit"
 OK, OVER_LIMIT = 1, 2
 # Seconds of a window to what the protocol calls it.
 UNITS = {1: 1, 60: 2, 3600: 3, 86400: 4}
-# Envoy waits half a second, see envoy/gateway/envoy.yaml.
-REDIS_TIMEOUT = 0.3
+# Envoy waits a second, see envoy/gateway/envoy.yaml.
+REDIS_TIMEOUT = 0.6
 
 # Redis runs a script as one step: no hit is lost between two services, and no
 # counter is left without an end.

@@ -378,8 +378,8 @@ def test_redis_dies_and_comes_back(pair, store, upstream):
         assert {r["subject"] for r in down} == {over, busy} and all(refused(r, "global.unavailable") for r in down)
         lines = [line for proxy in pair for line in proxy.logged() if line["details"] == "rate_limiter_error"]
         assert len(lines) == len(down) and {line["flags"] for line in lines} == {"RLSE"}
-        # Only answers that were on their way when Redis died.
-        assert 0 <= lost <= 10 * len(load.threads)
+        # Only answers that were on their way, or had just ended, when Redis died.
+        assert 0 <= lost <= 2 * 10 * len(load.threads)
     back = next(at for at, status, _ in seen if at > restarted and status == 200) - up
     print(
         f"\nRedis killed for {up - killed:.1f} s ({'open' if pair.fail_open else 'closed'}): {len(seen)} requests, {len(during)} of them "
@@ -397,7 +397,7 @@ def test_the_service_hangs_or_dies(pair, store, upstream):
         answer = pair[0].chat("hi", headers=[who("left")])
         assert (answer.status, answer.json()["error"]["code"]) == (503, "global.unavailable")
         # `timeout` of the configuration.
-        assert 0.4 < time.monotonic() - began < 5
+        assert 0.9 < time.monotonic() - began < 5
     finally:
         pair.service.process.send_signal(signal.SIGCONT)
     pair.service.kill()
