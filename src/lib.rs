@@ -14,6 +14,7 @@
 //! | [`audit`] | all decisions | one line without matched text |
 //! | [`session`] | events of one HTTP exchange | commands for the host |
 //! | [`limits`] | | every cap, with its reason |
+//! | [`lanes`] | 64 bytes | which of them are of a class |
 //! | [`order`] | a list | the list, sorted by little code |
 
 // Unit tests run in Node, unchanged: see tests/node.
@@ -26,6 +27,7 @@ pub mod config;
 pub mod detect;
 #[cfg(all(target_arch = "wasm32", not(feature = "no-abi")))]
 mod host;
+pub mod lanes;
 pub mod limits;
 pub mod order;
 pub mod policy;

@@ -6,6 +6,7 @@
 
 use wide::u8x16;
 
+use crate::lanes::{BLOCK as STRIDE, Lanes, is, within};
 use crate::limits::MAX_TOKEN_LOOKBACK;
 use crate::rules::Anchor;
 
@@ -14,25 +15,26 @@ use crate::rules::Anchor;
 const MIN_ENTROPY_TOKEN: usize = 16;
 
 /// Every anchor has a digit, or one of these, within the look-back behind it.
+#[inline(always)]
 fn is_trigger(v: u8x16) -> u8x16 {
-    let others = [b'@', b'+', b'('].map(|b| v.cmp_eq(u8x16::splat(b)));
-    others.iter().fold(between(v, b'0', b':'), |any, other| any | *other)
+    within(v, b'0', b':') | is(v, b'@') | is(v, b'+') | is(v, b'(')
 }
 
-/// Unit in which text is passed over; no shorter than the look-back.
-const STRIDE: usize = 64;
 const LANES: usize = 16;
+
+/// No anchor reaches further than a block.
+const _: () = assert!(STRIDE >= MAX_TOKEN_LOOKBACK);
 
 /// Calls `each` for the parts of `from..to` that can hold an anchor, in order:
 /// where ordinary prose has none of the bytes that make one, which is most of
 /// it, nothing else looks at it.
 pub(super) fn parts(text: &[u8], from: usize, to: usize, each: &mut impl FnMut(usize, usize)) {
     let triggers = |at: usize| {
-        let block = text.get(at.min(text.len())..(at + STRIDE).min(text.len())).unwrap_or_default();
-        let (lanes, rest) = block.as_chunks::<LANES>();
-        let any = lanes.iter().fold(u8x16::splat(0), |any, v| any | is_trigger(u8x16::new(*v)));
-        any.move_mask() != 0
-            || rest.iter().any(|b| (b'0'..=b':').contains(b) || matches!(b, b'@' | b'+' | b'('))
+        let rest = text.get(at.min(text.len())..).unwrap_or_default();
+        let Some(block) = rest.first_chunk::<STRIDE>() else {
+            return rest.iter().any(|b| (b'0'..=b':').contains(b) || matches!(b, b'@' | b'+' | b'('));
+        };
+        Lanes::new(block).any(is_trigger)
     };
     let mut begun = None;
     let mut at = from;
@@ -229,18 +231,13 @@ struct Class {
     lanes: fn(u8x16) -> u8x16,
 }
 
-const DIGIT: Class = Class { byte: |b| b.is_ascii_digit(), lanes: |v| between(v, b'0', b'9') };
-const COLON: Class = Class { byte: |b| b == b':', lanes: |v| v.cmp_eq(u8x16::splat(b':')) };
+const DIGIT: Class = Class { byte: |b| b.is_ascii_digit(), lanes: |v| within(v, b'0', b'9') };
+const COLON: Class = Class { byte: |b| b == b':', lanes: |v| is(v, b':') };
 /// How numbers start.
 const NUMBER: Class = Class {
     byte: |b| b.is_ascii_digit() || b == b'+' || b == b'(',
-    lanes: |v| between(v, b'0', b'9') | v.cmp_eq(u8x16::splat(b'+')) | v.cmp_eq(u8x16::splat(b'(')),
+    lanes: |v| within(v, b'0', b'9') | is(v, b'+') | is(v, b'('),
 };
-
-#[inline(always)]
-fn between(v: u8x16, from: u8, to: u8) -> u8x16 {
-    v.max(u8x16::splat(from)).min(u8x16::splat(to)).cmp_eq(v)
-}
 
 /// First byte of the class in `from..to`.
 #[inline(always)]

@@ -19,6 +19,7 @@ const FOLD: u64 = 0x2020_2020_2020_2020;
 
 use wide::u8x16;
 
+use crate::lanes::{BLOCK as STRIDE, HAS_SHUFFLE, Lanes, both_halves, is, within};
 use crate::rules::ByteSet;
 
 /// All literals of an engine.
@@ -27,6 +28,7 @@ pub(super) struct Literals {
     /// For places inside words, where few literals may start: a bit for each
     /// hash of the first four bytes of those.
     inside: Box<[u32; INSIDE_WORDS]>,
+    starts: Starts,
     long: Table<16>,
     /// Of two bytes, which stand under each third, and of three.
     short: Table<13>,
@@ -116,9 +118,10 @@ impl Literals {
                 }
             }
         }
+        let starts = Starts::new(literals.iter().filter(within).map(|l| l.text.as_slice()).collect());
         let spaces = literals.iter().any(|l| l.text.first() == Some(&b' '));
         let (long, short): (Vec<_>, Vec<_>) = literals.into_iter().partition(|l| l.text.len() >= WINDOW);
-        Literals { inside, long: Table::new(&long), short: Table::new(&short), spaces, in_words }
+        Literals { inside, starts, long: Table::new(&long), short: Table::new(&short), spaces, in_words }
     }
 
     /// Calls `found(place, unit)` for the literals that start in `from..to`, in
@@ -138,7 +141,13 @@ impl Literals {
                 // Bytes beyond the end are no bytes of the text: look at every place.
                 None => {
                     padded = padded_block(rest);
-                    (&padded, Places { all: u64::MAX, inside: word_mask(&padded) << 1 | u64::from(inside) })
+                    (
+                        &padded,
+                        Places {
+                            all: u64::MAX,
+                            inside: word_mask(&lanes_of(&padded, 0)) << 1 | u64::from(inside),
+                        },
+                    )
                 }
             };
             if to - at < STRIDE {
@@ -151,10 +160,13 @@ impl Literals {
                 let key = key | FOLD as u32;
                 let (long, short) = (hash::<16>(key), hash::<13>(key & 0x00ff_ffff));
                 let after_word = (places.inside >> i & 1) as u32;
-                let bits = self.long.bits(long) | self.short.bits(short);
-                if bits >> after_word & 1 == 1 || rest.len() < i + WINDOW {
+                let at_end = rest.len() < i + WINDOW;
+                if at_end || self.long.bits(long) >> after_word & 1 == 1 {
                     let tail = rest.get(i..).unwrap_or_default();
                     self.long.verify(tail, long, after_word == 1, &mut |unit| found(at + i, unit));
+                }
+                if at_end || self.short.bits(short) >> after_word & 1 == 1 {
+                    let tail = rest.get(i..).unwrap_or_default();
                     self.short.verify(tail, short, after_word == 1, &mut |unit| found(at + i, unit));
                 }
             }
@@ -165,18 +177,20 @@ impl Literals {
     /// Places of a block at which to look closer. `inside`: a word goes on.
     #[inline(always)]
     fn places(&self, block: &Block, inside: &mut bool) -> Places {
-        let word = word_mask(block);
+        let lanes = lanes_of(block, 0);
+        let word = word_mask(&lanes);
         let after_word = word << 1 | u64::from(*inside);
         *inside = word >> (STRIDE - 1) == 1;
-        let mut maybe = 0;
-        for i in 0..STRIDE {
-            let key =
-                block.get(i..i + WINDOW).and_then(<[u8]>::first_chunk).map_or(0, |k| u32::from_le_bytes(*k));
+        let (mut maybe, mut left) = (0, self.starts.find(&lanes, block));
+        while left != 0 {
+            let i = left.trailing_zeros() as usize;
+            let key = block.get(i..).and_then(<[u8]>::first_chunk).map_or(0, |k| u32::from_le_bytes(*k));
             let hash = hash::<INSIDE_BITS>(key | FOLD as u32);
             let bits = self.inside.get(hash as usize >> 5).copied().unwrap_or(0);
             maybe |= u64::from(bits >> (hash % 32) & 1) << i;
+            left &= left - 1;
         }
-        let spaces = if self.spaces { 0 } else { mask(block, |v| v.cmp_eq(u8x16::splat(b' '))) };
+        let spaces = if self.spaces { 0 } else { lanes.mask(|v| is(v, b' ')) };
         // A word's first byte, what is in no word, and what may start within.
         Places { all: !(word & after_word) & !spaces | maybe, inside: after_word }
     }
@@ -282,10 +296,6 @@ impl Entry {
     }
 }
 
-/// Bytes that are looked at together.
-const STRIDE: usize = 64;
-const LANES: usize = 16;
-
 /// A stride, and the bytes behind it that its last window holds.
 type Block = [u8; STRIDE + WINDOW];
 
@@ -302,24 +312,69 @@ fn padded_block(text: &[u8]) -> Block {
     block
 }
 
+/// The stride of a block that starts at `at`, up to [`WINDOW`].
+#[inline(always)]
+fn lanes_of(block: &Block, at: usize) -> Lanes {
+    Lanes::new(block.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; STRIDE]))
+}
+
 /// The bytes that [`is_word`] names.
 #[inline(always)]
-fn word_mask(block: &Block) -> u64 {
-    let within = |v: u8x16, from: u8, to: u8| v.max(u8x16::splat(from)).min(u8x16::splat(to)).cmp_eq(v);
-    mask(block, |v| {
+fn word_mask(lanes: &Lanes) -> u64 {
+    lanes.mask(|v| {
         let lower = v | u8x16::splat(0x20);
-        within(lower, b'a', b'z') | within(v, b'0', b'9') | v.cmp_eq(u8x16::splat(b'_'))
+        within(lower, b'a', b'z') | within(v, b'0', b'9') | is(v, b'_')
     })
 }
 
-#[inline(always)]
-fn mask(block: &Block, class: impl Fn(u8x16) -> u8x16) -> u64 {
-    let (lanes, _) = block.as_chunks::<LANES>();
-    lanes
-        .iter()
-        .take(STRIDE / LANES)
-        .enumerate()
-        .fold(0, |all, (i, v)| all | u64::from(class(u8x16::new(*v)).move_mask() as u16) << (i * LANES))
+/// Places where the first three bytes of a literal could stand, by the halves
+/// of each byte: literals are dealt to eight groups, a bit each, and a place is
+/// one of a group if its bytes have all six halves of some literal in it. (The
+/// way of Hyperscan's Teddy.)
+#[derive(Debug)]
+struct Starts([[u8x16; 2]; STARTS]);
+
+const STARTS: usize = 3;
+
+impl Starts {
+    fn new(mut literals: Vec<&[u8]>) -> Starts {
+        // Neighbours share bytes, and then a group has fewer.
+        crate::order::sort_by(&mut literals, Ord::cmp);
+        let each = literals.len().div_ceil(8).max(1);
+        let mut halves = [[[0u8; 16]; 2]; STARTS];
+        for (group, literals) in literals.chunks(each).enumerate() {
+            for literal in literals {
+                for (i, [low, high]) in halves.iter_mut().enumerate() {
+                    // A byte it does not have may be any.
+                    let byte = literal.get(i).map(|b| usize::from(b | FOLD as u8));
+                    let set = |table: &mut [u8; 16], half: Option<usize>| {
+                        for (at, bits) in table.iter_mut().enumerate() {
+                            *bits |= u8::from(half.is_none_or(|half| half == at)) << group;
+                        }
+                    };
+                    set(low, byte.map(|b| b & 0x0f));
+                    set(high, byte.map(|b| b >> 4));
+                }
+            }
+        }
+        Starts(halves.map(|tables| tables.map(u8x16::new)))
+    }
+
+    /// One bit for each place of the block.
+    #[inline(always)]
+    fn find(&self, first: &Lanes, block: &Block) -> u64 {
+        if !HAS_SHUFFLE {
+            return u64::MAX;
+        }
+        let Starts([one, two, three]) = self;
+        let fold = u8x16::splat(FOLD as u8);
+        let groups =
+            |lanes: &Lanes, [low, high]: &[u8x16; 2]| lanes.map(|v| both_halves(v | fold, *low, *high));
+        let and = |a: &Lanes, b: &Lanes| a.zip(b, |a, b| a & b);
+        let two = groups(&lanes_of(block, 1), two);
+        let three = groups(&lanes_of(block, 2), three);
+        !and(&groups(first, one), &and(&two, &three)).mask(|v| is(v, 0))
+    }
 }
 
 /// The first eight bytes, case folded; beyond the end, anything.

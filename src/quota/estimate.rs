@@ -10,8 +10,7 @@
 //! Settlement goes by the provider's own count. A text made to be misjudged
 //! gets in on a small reservation once, and its overspend is charged.
 
-use wide::u8x16;
-
+use crate::lanes::{BLOCK, Lanes, is, within};
 use crate::limits::{ESTIMATE_SAMPLE, ESTIMATE_STRIDE, ESTIMATE_WHOLE};
 
 /// Tokenizers that cut text alike.
@@ -220,9 +219,6 @@ struct Carry {
     run4: u64,
 }
 
-const BLOCK: usize = 64;
-const LANES: usize = 16;
-
 impl Counter {
     fn push(&mut self, text: &[u8]) {
         let (blocks, rest) = text.as_chunks::<BLOCK>();
@@ -249,7 +245,9 @@ impl Counter {
     fn block(&mut self, block: &[u8; BLOCK], len: usize) {
         let valid = u64::MAX >> (BLOCK - len.clamp(1, BLOCK));
         let masks = masks(block);
-        let [lower, upper, digit, space, brk, punct, wide] = masks.map(|m| m & valid);
+        let [lower, upper, digit, space, brk, punct, wide] = masks;
+        let (lower, upper, digit, space) = (lower & valid, upper & valid, digit & valid, space & valid);
+        let (brk, punct, wide) = (brk & valid, punct & valid, wide & valid);
         let old = self.carry;
         let letter = lower | upper;
         let run2 = letter & before(letter, old.letter, 1);
@@ -301,21 +299,16 @@ fn before(mask: u64, old: u64, by: u32) -> u64 {
 
 /// A bit a byte for each class: lower, upper, digit, space, break or control,
 /// punctuation, beyond ASCII.
+#[inline(always)]
 fn masks(block: &[u8; BLOCK]) -> [u64; 7] {
-    let mut out = [0_u64; 7];
-    let (vectors, _) = block.as_chunks::<LANES>();
-    for (at, bytes) in vectors.iter().enumerate() {
-        let v = u8x16::new(*bytes);
-        let within = |from: u8, to: u8| v.max(u8x16::splat(from)).min(u8x16::splat(to)).cmp_eq(v);
-        let (lower, upper, digit) = (within(b'a', b'z'), within(b'A', b'Z'), within(b'0', b'9'));
-        let (space, wide) = (within(b' ', b' '), within(0x80, 0xff));
-        let brk = within(0, 0x1f) | within(0x7f, 0x7f);
-        let punct = !(lower | upper | digit | space | brk | wide);
-        for (mask, class) in out.iter_mut().zip([lower, upper, digit, space, brk, punct, wide]) {
-            *mask |= u64::from(class.move_mask() as u16) << (at * LANES);
-        }
-    }
-    out
+    let lanes = Lanes::new(block);
+    let lower = lanes.mask(|v| within(v, b'a', b'z'));
+    let upper = lanes.mask(|v| within(v, b'A', b'Z'));
+    let digit = lanes.mask(|v| within(v, b'0', b'9'));
+    let space = lanes.mask(|v| is(v, b' '));
+    let brk = lanes.mask(|v| within(v, 0, 0x1f) | is(v, 0x7f));
+    let wide = lanes.mask(|v| v);
+    [lower, upper, digit, space, brk, !(lower | upper | digit | space | brk | wide), wide]
 }
 
 /// Push what a JSON string stands for, through a buffer of 4 KiB.

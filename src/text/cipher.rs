@@ -86,6 +86,24 @@ const fn by_step() -> [[u16; 26]; MAX_WORD + 1] {
     table
 }
 
+/// Per length and letter, the words of that length which begin with it, as bits.
+const BY_FIRST: [[u16; 26]; MAX_WORD + 1] = by_first();
+
+#[allow(clippy::indexing_slicing)] // Evaluated by the compiler.
+const fn by_first() -> [[u16; 26]; MAX_WORD + 1] {
+    let mut table = [[0; 26]; MAX_WORD + 1];
+    let mut len = 0;
+    while len <= MAX_WORD {
+        let mut i = 0;
+        while i < COMMON[len].len() {
+            table[len][(COMMON[len][i].as_bytes()[0] - b'a') as usize] |= 1 << i;
+            i += 1;
+        }
+        len += 1;
+    }
+    table
+}
+
 /// The step from the first letter of a word to the second, from 0 to 25.
 const fn step(word: &[u8]) -> u8 {
     match word {
@@ -96,13 +114,22 @@ const fn step(word: &[u8]) -> u8 {
 
 /// The common words of this length that begin with this step.
 fn same_step(len: usize, step: u8) -> impl Iterator<Item = &'static str> {
-    let bits = BY_STEP.get(len).and_then(|steps| steps.get(usize::from(step))).copied().unwrap_or(0);
-    let words = COMMON.get(len).into_iter().copied().flatten();
-    words
-        .enumerate()
-        .filter(move |(i, _)| bits >> i & 1 == 1)
-        .map(|(_, word)| *word)
-        .take(bits.count_ones() as usize)
+    marked(len, BY_STEP.get(len).and_then(|steps| steps.get(usize::from(step))).copied().unwrap_or(0))
+}
+
+/// The common words of this length that begin with this letter.
+fn same_first(len: usize, letter: u8) -> impl Iterator<Item = &'static str> {
+    let letter = usize::from(letter.wrapping_sub(b'a'));
+    marked(len, BY_FIRST.get(len).and_then(|letters| letters.get(letter)).copied().unwrap_or(0))
+}
+
+fn marked(len: usize, mut bits: u16) -> impl Iterator<Item = &'static str> {
+    let words = COMMON.get(len).copied().unwrap_or_default();
+    std::iter::from_fn(move || {
+        let word = words.get(bits.checked_ilog2()? as usize)?;
+        bits ^= 1 << bits.ilog2();
+        Some(*word)
+    })
 }
 
 /// How far `word` is rotated from `common`.
@@ -176,11 +203,14 @@ fn reads_backward(text: &str) -> bool {
     let (mut words, mut backward, mut forward) = (0, 0, 0);
     each_word(text, |word| {
         words += 1;
-        let short = COMMON_SHORT.iter().filter(|_| word.len() == 2);
-        for common in of_length(word.len()).chain(short) {
-            backward += usize::from(word.iter().rev().copied().eq(common.bytes()));
-            forward += usize::from(word == common.as_bytes());
+        let (Some(first), Some(last)) = (word.first(), word.last()) else { return };
+        let is_backward = |common: &str| word.iter().rev().copied().eq(common.bytes());
+        if word.len() == 2 {
+            backward += COMMON_SHORT.iter().filter(|common| is_backward(common)).count();
+            forward += COMMON_SHORT.iter().filter(|common| word == common.as_bytes()).count();
         }
+        backward += same_first(word.len(), *last).filter(|common| is_backward(common)).count();
+        forward += same_first(word.len(), *first).filter(|common| word == common.as_bytes()).count();
     });
     // A backward sentence may stand in a long forward text.
     backward >= MIN_HITS || (backward >= 2 && forward == 0 && words <= 2 * WORDS_PER_HIT)

@@ -9,6 +9,8 @@ use std::fmt;
 
 use wide::u8x16;
 
+use crate::lanes::{BLOCK as WINDOW, Lanes, is, within};
+
 /// What a text has that a transform could undo.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traits(u16);
@@ -83,8 +85,6 @@ impl fmt::Debug for Traits {
     }
 }
 
-const WINDOW: usize = 64;
-const LANES: usize = 16;
 /// Stands beyond the end of a text: counted by none of the counts below.
 const PAD: u8 = b',';
 
@@ -124,51 +124,34 @@ fn window_traits(window: &[u8; WINDOW], len: usize, before: &mut Prose, traits: 
 
 /// A window as vectors, as it is and in lower case (right for letters only).
 struct Window {
-    bytes: [u8x16; WINDOW / LANES],
-    lower: [u8x16; WINDOW / LANES],
+    bytes: Lanes,
+    lower: Lanes,
 }
 
 impl Window {
     #[inline(always)]
     fn new(window: &[u8; WINDOW]) -> Window {
-        let mut bytes = [u8x16::splat(0); WINDOW / LANES];
-        for (vector, lanes) in bytes.iter_mut().zip(window.chunks_exact(LANES)) {
-            if let Some(lanes) = lanes.first_chunk() {
-                *vector = u8x16::new(*lanes);
-            }
-        }
+        let bytes = Lanes::new(window);
         Window { bytes, lower: bytes.map(|v| v | u8x16::splat(0x20)) }
     }
 
     /// One bit for each byte that is `byte`.
     #[inline(always)]
     fn is(&self, byte: u8) -> u64 {
-        mask(&self.bytes, |v| v.cmp_eq(u8x16::splat(byte)))
+        self.bytes.mask(|v| is(v, byte))
     }
 
     /// One bit for each letter `byte` of either case.
     #[inline(always)]
     fn letter(&self, byte: u8) -> u64 {
-        mask(&self.lower, |v| v.cmp_eq(u8x16::splat(byte)))
+        self.lower.mask(|v| is(v, byte))
     }
 
     /// One bit for each byte from `low` to `high`.
     #[inline(always)]
     fn range(&self, low: u8, high: u8) -> u64 {
-        mask(&self.bytes, |v| in_range(v, low, high))
+        self.bytes.mask(|v| within(v, low, high))
     }
-}
-
-#[inline(always)]
-fn in_range(v: u8x16, low: u8, high: u8) -> u8x16 {
-    let v = v - u8x16::splat(low);
-    v.min(u8x16::splat(high - low)).cmp_eq(v)
-}
-
-#[inline(always)]
-fn mask(vectors: &[u8x16; WINDOW / LANES], f: impl Fn(u8x16) -> u8x16) -> u64 {
-    let bits = vectors.iter().enumerate();
-    bits.fold(0, |mask, (i, v)| mask | u64::from(f(*v).move_mask() as u16) << (i * LANES))
 }
 
 #[inline(always)]
@@ -212,17 +195,17 @@ impl Prose {
     /// as no letter, which the thresholds allow for.
     #[inline(always)]
     fn count(w: &Window, before: &Prose) -> Prose {
-        let letters = mask(&w.lower, |v| in_range(v, b'a', b'z'));
+        let letters = w.lower.mask(|v| within(v, b'a', b'z'));
         let upper = w.range(b'A', b'Z');
         let spaces = w.range(0, b' ');
         let left = |mask: u64, carried: u64| mask << 1 | carried >> (WINDOW - 1);
         let right = |mask: u64| mask >> 1;
-        let vowels = mask(&w.lower, |v| {
-            let is = |byte| v.cmp_eq(u8x16::splat(byte));
+        let vowels = w.lower.mask(|v| {
+            let is = |byte| is(v, byte);
             is(b'a') | is(b'e') | is(b'i') | is(b'o') | is(b'u')
         });
-        let escapes = mask(&w.bytes, |v| {
-            let is = |byte| v.cmp_eq(u8x16::splat(byte));
+        let escapes = w.bytes.mask(|v| {
+            let is = |byte| is(v, byte);
             is(b'&') | is(b'%') | is(b'\\')
         });
         let (h, t, e, d, n) =

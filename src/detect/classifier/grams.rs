@@ -129,20 +129,22 @@ impl State {
 }
 
 fn word(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> usize {
-    let (mut at, mut hash, mut stem) = (start, SEED, 0);
-    let mut digits = true;
-    while let Some(&byte) = text.get(at) {
-        if class(byte) != Class::Letter || is_thai(text, at) {
+    let rest = text.get(start..).unwrap_or_default();
+    let (mut len, mut hash, mut stem, mut any_but_digits) = (0, SEED, 0, 0);
+    for &byte in rest {
+        // One look-up tells the class and the lower case.
+        let lower = LOWER.get(usize::from(byte)).copied().unwrap_or(0);
+        if lower == 0 || (byte == 0xE0 && is_thai(rest, len)) {
             break;
         }
-        if at == start + STEM_BYTES {
+        if len == STEM_BYTES {
             stem = hash;
         }
-        digits &= byte.is_ascii_digit();
-        hash = step(hash, byte.to_ascii_lowercase());
-        at += 1;
+        any_but_digits |= lower & 0xC0;
+        hash = step(hash, lower);
+        len += 1;
     }
-    let len = at - start;
+    let digits = any_but_digits == 0;
     if digits {
         hash = step(SEED ^ 0xD161, len.min(5) as u8);
     } else if len > MAX_WORD_BYTES {
@@ -150,7 +152,7 @@ fn word(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> u
     }
     let stem = if digits || len <= STEM_BYTES || len > MAX_WORD_BYTES { hash } else { stem ^ 0x57E3 };
     state.push(hash, stem, sink);
-    at
+    start + len
 }
 
 fn ideograph(text: &[u8], at: usize, state: &mut State, sink: &mut impl Sink) -> usize {
@@ -214,6 +216,22 @@ const fn char_len(lead: u8) -> usize {
 }
 
 const CLASSES: [Class; 256] = classes();
+
+/// Bytes of words in lower case; 0 for all others.
+const LOWER: [u8; 256] = lower();
+
+#[allow(clippy::indexing_slicing)] // Evaluated by the compiler, where a fault is an error.
+const fn lower() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if matches!(CLASSES[byte], Class::Letter) {
+            table[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+}
 
 #[allow(clippy::indexing_slicing)] // Evaluated by the compiler, where a fault is an error.
 const fn classes() -> [Class; 256] {
