@@ -129,6 +129,7 @@ run_mutants() {
     setup_wasm_target "$TRIPLE"
     setup_venv
     setup_envoy
+    setup_redis
     exec "$VENV/bin/python" tests/mutants.py
 }
 

@@ -72,6 +72,13 @@ MUTANTS = [
         "set_shared(key, &new, version * 0)",
         ("envoy", "test_quota.py::test_no_request_is_lost_between_workers"),
     ),
+    Mutant(
+        "a refusal of the rate limit filter counts as the model's answer",
+        "src/host/stream.rs",
+        "session.refused_behind(code);",
+        "let _ = (session, code);",
+        ("envoy", "test_global.py::test_two_envoys_share_a_budget"),
+    ),
 ]
 
 
