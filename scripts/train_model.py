@@ -13,12 +13,12 @@ STRENGTH = 300_000.0
 ITERATIONS = 100
 # A set of n rows weighs as n ** (1 - TEMPER): large sets must not drown others.
 TEMPER = 0.5
-# False positives of levels 1 to 4: on ordinary sets on average, on each hard set.
-# A little less than is aimed at, as rules have some too.
+# False positives of levels 1 to 4, rules included: on ordinary sets on average,
+# on each hard set. A little less than is aimed at.
 LEVELS = [(0.001, 0.005), (0.0045, 0.018), (0.015, 0.05), (0.04, 0.12)]
 # Least score of a segment in which a match of a rule counts that needs support:
 # in user turns, in untrusted text.
-SUPPORT = (0.7, -1.5)
+SUPPORT = (0.6, -1.5)
 
 
 def fit(rows: Rows, data: Segments, use: np.ndarray) -> np.ndarray:
@@ -77,35 +77,41 @@ def rounded(weights: np.ndarray) -> tuple[np.ndarray, float]:
     return np.clip(np.rint(weights[:-1] / scale), -127, 127).astype(np.int8), scale
 
 
-def thresholds(rows: Rows, scores: np.ndarray) -> tuple[list[float], list[float]]:
+def thresholds(rows: Rows, scores: np.ndarray, by_rules: list[np.ndarray]) -> tuple[list[float], list[float]]:
     """Of levels 1 to 4, for user turns and for untrusted text, from scores of
-    texts that the scoring model had not seen."""
+    texts that the scoring model had not seen, and what rules find there."""
     kinds = np.array(rows.kinds)
     user, untrusted = [], []
-    for ordinary, hard in LEVELS:
+    for (ordinary, hard), ruled in zip(LEVELS, by_rules):
         # Untrusted text first, by its own sets; user turns get what is left of
         # the mean over all sets.
         mine = kinds != "user"
-        untrusted.append(least(rows, scores, mine, np.zeros(len(rows), dtype=bool), ordinary, hard))
-        taken = mine & (scores >= untrusted[-1])
-        user.append(least(rows, scores, ~mine, taken, ordinary, hard))
+        untrusted.append(least(rows, scores, mine, mine, ruled, ordinary, hard))
+        taken = ruled | (mine & (scores >= untrusted[-1]))
+        user.append(least(rows, scores, ~mine, np.ones(len(rows), dtype=bool), taken, ordinary, hard))
     return user, untrusted
 
 
-def least(rows: Rows, scores: np.ndarray, mine: np.ndarray, taken: np.ndarray, ordinary: float, hard: float) -> float:
-    """The least threshold for `mine` that keeps both rates."""
-    sets = {n: ~rows.labels & (rows.sets == n) for n in ORDINARY + HARD}
-    if not taken.any():
-        sets = {n: s & mine for n, s in sets.items()}
+def least(
+    rows: Rows, scores: np.ndarray, mine: np.ndarray, among: np.ndarray, taken: np.ndarray, ordinary: float, hard: float
+) -> float:
+    """The least threshold for `mine` that keeps both rates `among` some texts,
+    of which `taken` are found anyway. Where these are too many already, nothing
+    more may be found."""
+    sets = {n: ~rows.labels & (rows.sets == n) & among for n in ORDINARY + HARD}
     sets = {n: s for n, s in sets.items() if s.any()}
 
-    def fits(threshold: float) -> bool:
-        found = taken | (mine & (scores >= threshold))
-        rates = {n: float(found[s].mean()) for n, s in sets.items()}
-        mean = np.mean([rates[n] for n in ORDINARY if n in rates])
-        return mean <= ordinary and all(rates[n] <= hard for n in HARD if n in rates)
+    def rates(found: np.ndarray) -> dict[str, float]:
+        return {n: float(found[s].mean()) for n, s in sets.items()}
 
-    return next(float(t) for t in np.arange(-6, 12, 0.01) if fits(t))
+    before = rates(taken)
+
+    def fits(threshold: float) -> bool:
+        after = rates(taken | (mine & (scores >= threshold)))
+        mean = np.mean([after[n] for n in ORDINARY if n in after])
+        return mean <= ordinary and all(after[n] <= max(hard, before[n]) for n in HARD if n in after)
+
+    return next((float(t) for t in np.arange(-6, 12, 0.01) if fits(t)), 12.0)
 
 
 def write(path: Path, weights: np.ndarray, user: list[float], untrusted: list[float], support: tuple[float, float]) -> None:

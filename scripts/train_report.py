@@ -1,13 +1,11 @@
 """Measures a model on texts it has not seen, together with the rules."""
 
-import json
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from scripts import train_folds, train_model
+from scripts.train_classify import classify, score
 from scripts.train_data import ATTACKS, HARD, ORDINARY, REPORTED, Rows
 
 RATE = 0.01
@@ -60,21 +58,6 @@ def tables(tool: Path, folds: train_folds.Folds) -> str:
 
 def cells(shares: list[float]) -> str:
     return " | ".join(f"{100 * share:.1f} %" for share in shares) + " |"
-
-
-def score(said: dict) -> float:
-    return -99.0 if said["logit"] is None else said["logit"]
-
-
-def classify(tool: Path, rows: Rows, which: np.ndarray, model: np.ndarray, calibration: tuple) -> list[dict]:
-    """What the tool says of some texts with a given model."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "model.bin")
-        train_model.write(file, model, *calibration)
-        lines = "\n".join(json.dumps({"kind": rows.kinds[i], "text": rows.texts[i]}) for i in which)
-        command = [tool.resolve(), "classify", "--model", file]
-        out = subprocess.run(command, input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
 
 
 def left_out(tool: Path, folds: train_folds.Folds) -> dict[str, float]:

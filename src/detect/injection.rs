@@ -11,7 +11,7 @@ const REASONS: usize = 5;
 
 /// Each further rule with a match in the text makes up for so much of the
 /// classifier's doubt: attacks say the same in several ways.
-const MORE: f32 = 1.5;
+const MORE: f32 = 1.3;
 
 /// The classifier at a level, with the rules whose matches need its support.
 #[derive(Clone, Debug)]
@@ -61,6 +61,13 @@ impl<'m> Injection<'m> {
             let found = found.into_iter().filter(|r| text.get(r.clone()).is_some_and(says_enough));
             matches.extend(found.map(|range| Match { rule: self.rule, range }));
         }
+    }
+
+    /// The highest score of a segment that says enough to be found by the
+    /// classifier alone: what a threshold is to be compared with.
+    pub fn alone(text: &str, scores: &Scores) -> Option<f32> {
+        let said = scores.segments().iter().filter(|s| text.get(s.range.clone()).is_some_and(says_enough));
+        said.map(|segment| segment.logit).reduce(f32::max)
     }
 
     /// The features that weigh most in a finding of the classifier, by their

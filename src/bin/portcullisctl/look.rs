@@ -21,7 +21,7 @@ pub(crate) struct Eye<'m> {
 pub(crate) struct Seen {
     /// In bytes of the text as written.
     pub(crate) matches: Vec<Match>,
-    /// The classifier's highest score in any view.
+    /// The classifier's highest score in any view, of what it may find alone.
     pub(crate) logit: Option<f32>,
     /// Some part was not looked at.
     pub(crate) exhausted: bool,
@@ -86,7 +86,7 @@ impl<'m> Eye<'m> {
         }
         if let Some(injection) = &self.injection {
             injection.judge(text, kind, matches, &mut self.scores);
-            let best = self.scores.best().map(|s| s.logit);
+            let best = Injection::alone(text, &self.scores);
             seen.logit = seen.logit.into_iter().chain(best).reduce(f32::max);
         }
     }

@@ -42,6 +42,11 @@ impl Scores {
         self.segments.clear();
     }
 
+    /// All segments, in order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
     /// The segment that scores highest.
     pub fn best(&self) -> Option<&Segment> {
         self.segments.iter().reduce(|best, s| if s.logit > best.logit { s } else { best })
