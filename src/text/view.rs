@@ -227,6 +227,12 @@ impl Maker<'_, '_> {
         if traits.is_plain() {
             return;
         }
+        if traits.has(Traits::SPECIAL)
+            && !parent.has_step(|step| matches!(step, Step::Cipher(_)))
+            && cipher::is_turned(parent.text)
+        {
+            self.make(parent, Step::Cipher(Cipher::Turned), |_| true);
+        }
         // Folding changes single characters only, and nothing that a later
         // step needs: the others go on from the folded text.
         if traits.has(Traits::SPECIAL)
