@@ -51,6 +51,13 @@ pub const MAX_PLACEHOLDERS: usize = 4096;
 /// See [`MAX_PLACEHOLDERS`].
 pub const MAX_PLACEHOLDER_BYTES: usize = 512 * 1024;
 
+/// Names remembered as holding nothing, by a thread and direction: at most so many times
+/// [`MAX_RECORDED_NAME`] bytes.
+pub const MAX_CLEAN_NAMES: usize = 512;
+
+/// Bytes of a name in the audit record. Names of tools have at most 128.
+pub const MAX_RECORDED_NAME: usize = 128;
+
 /// Findings kept per message in the audit record. Further ones are counted.
 pub const MAX_FINDINGS: usize = 256;
 

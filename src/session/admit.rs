@@ -1,5 +1,6 @@
 //! Admission: reserve the budget, then let the request go upstream.
 
+use super::inspect::Scratch;
 use super::settle::Money;
 use super::{Command, Flow, Phase, Session};
 use crate::audit::Decision;
@@ -110,12 +111,12 @@ impl Session {
     }
 
     /// The cells answered.
-    pub(super) fn updated(&mut self, outcome: quota::Outcome, now_ms: u64) -> Flow {
+    pub(super) fn updated(&mut self, outcome: quota::Outcome, now_ms: u64, scratch: &mut Scratch) -> Flow {
         self.money.feed(outcome);
         match self.phase {
             Phase::Reserving(_) => self.advance(now_ms),
             Phase::Settling => {
-                self.settled();
+                self.settled(scratch);
                 Flow::Continue
             }
             Phase::Sent => {

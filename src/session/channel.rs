@@ -5,11 +5,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::inspect::{Change, Extent, Hit, Judge, Scratch, Verdict, encode};
+use super::decoded::encode;
+use super::inspect::{Change, Extent, Hit, Judge, Scratch, Verdict};
 use super::tally::Tally;
 use crate::detect::Input;
 use crate::limits::{DISGUISE_CONTEXT, MAX_DISGUISE_BYTES};
-use crate::text::{Encoding, Span, SpanKind, escape};
+use crate::text::escape::{self, Place};
+use crate::text::{Encoding, Span, SpanKind};
 
 /// See the module.
 pub(super) struct Text {
@@ -23,8 +25,8 @@ pub(super) struct Text {
     changed: usize,
     /// Pieces that reach beyond the settled point.
     pieces: VecDeque<Part>,
-    /// For JSON inside JSON: `tail` starts inside a string of it.
-    in_string: bool,
+    /// For JSON inside JSON: where in it `tail` starts.
+    place: Place,
 }
 
 /// A piece of a channel: where it lies in `tail`, and in which frame.
@@ -51,7 +53,7 @@ impl Text {
             settled: 0,
             changed: 0,
             pieces: VecDeque::new(),
-            in_string: false,
+            place: Place::default(),
         }
     }
 
@@ -85,10 +87,22 @@ impl Text {
         tally: &mut Tally,
         verdict: &mut Verdict,
     ) -> Vec<Splice> {
-        let (settled, changes) = self.scan(end, judge, scratch, tally, verdict);
+        let (settled, mut changes) = self.scan(end, judge, scratch, tally, verdict);
         self.settled = settled;
         self.changed = changes.last().map_or(self.changed, |c| c.range.end);
-        changes.iter().flat_map(|change| self.splices(change)).collect()
+        let mut splices = Vec::new();
+        let (mut place, mut read) = (self.place, 0);
+        for change in &mut changes {
+            if self.encoding == Encoding::JsonInJson {
+                place = place.after(self.tail.get(read..change.range.start).unwrap_or_default());
+                read = change.range.start;
+                if place.in_string && place.in_key {
+                    verdict.exhausted |= !change.number(judge.vault, &self.tail);
+                }
+            }
+            splices.extend(self.splices(change, place));
+        }
+        splices
     }
 
     /// The frame of the next piece that is settled as a whole.
@@ -148,7 +162,7 @@ impl Text {
 
     /// A change of the text, cut up by the pieces it lies in: the replacement
     /// goes where the match starts, the rest is cut out.
-    fn splices(&self, change: &Change) -> Vec<Splice> {
+    fn splices(&self, change: &Change, place: Place) -> Vec<Splice> {
         let mut splices = Vec::new();
         for part in &self.pieces {
             let start = change.range.start.max(part.at.start);
@@ -157,10 +171,7 @@ impl Text {
                 continue;
             }
             let with = if splices.is_empty() {
-                encode(&change.with, self.encoding, || {
-                    let before = self.tail.get(..change.range.start).unwrap_or_default();
-                    escape::in_json_string(before, self.in_string)
-                })
+                encode(&change.with, self.encoding, || place.in_string)
             } else {
                 Vec::new()
             };
@@ -186,7 +197,7 @@ impl Text {
         }
         if self.encoding == Encoding::JsonInJson {
             let dropped = self.tail.get(..cut).unwrap_or_default();
-            self.in_string = escape::in_json_string(dropped, self.in_string);
+            self.place = self.place.after(dropped);
         }
         self.tail.drain(..cut);
         self.settled -= cut;

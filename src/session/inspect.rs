@@ -1,19 +1,19 @@
 //! One text: decode it, scan it, rule on what was found, and say which bytes change.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::decoded::{Decoded, is_key};
 use super::known::Known;
+use super::names::Clean;
 use super::tally::Tally;
-use super::vault::Vault;
-use crate::audit::Hasher;
+use super::vault::{Vault, tagged};
 use crate::config::Config;
 use crate::detect::classifier::Scores;
 use crate::detect::{self, Input, Match, View};
 use crate::policy::{Action, Actions, Ruling};
 use crate::rules::{LoadedRule, RuleIndex};
-use crate::text::{self, Encoding, Span, SpanKind, Transforms, escape};
+use crate::text::{self, Span, SpanKind, Transforms};
 use crate::wire::edit::Edit;
 
 pub(super) use crate::rules::Direction;
@@ -26,6 +26,7 @@ pub struct Scratch {
     scores: Scores,
     views: text::Scratch,
     text: String,
+    pub(super) clean: Clean,
 }
 
 /// How texts of one direction of one exchange are judged.
@@ -53,12 +54,14 @@ pub(super) struct Verdict {
     pub(super) exhausted: bool,
     /// A match in a stream was seen when part of it had gone.
     pub(super) late: bool,
+    /// A key has changed: two may have become equal.
+    pub(super) keys: bool,
 }
 
 /// A match of a rule in a text, and how the text was disguised there.
 #[derive(Clone, Debug)]
 pub(super) struct Hit {
-    rule: RuleIndex,
+    pub(super) rule: RuleIndex,
     pub(super) range: Range<usize>,
     transforms: Transforms,
     /// Why the classifier says so; see [`detect::Injection::reasons`].
@@ -91,6 +94,22 @@ impl Hit {
 pub(super) struct Change {
     pub(super) range: Range<usize>,
     pub(super) with: String,
+    /// That is a rule's label, which other values may get as well.
+    pub(super) is_label: bool,
+}
+
+impl Change {
+    /// A label in a key becomes one of its own for each value. False: no room.
+    pub(super) fn number(&mut self, vault: &RefCell<Vault>, text: &str) -> bool {
+        let value = text.get(self.range.clone()).filter(|_| self.is_label);
+        let mask = value.map(|value| vault.borrow_mut().number(&self.with, value));
+        match mask {
+            Some(Some(mask)) => self.with = mask,
+            Some(None) => return false,
+            None => {}
+        }
+        true
+    }
 }
 
 impl Judge<'_> {
@@ -118,7 +137,10 @@ impl Judge<'_> {
         let decoded = Decoded::of(raw, span.encoding, &mut buffer);
         if let Some(text) = decoded.text() {
             let changes = self.text(text, span.kind, scratch, tally, verdict);
-            decoded.edits(span, changes, &mut verdict.edits);
+            let is_key = !changes.is_empty() && is_key(body, span);
+            verdict.keys |= is_key;
+            let full = decoded.edits(span, changes, Some((self.vault, is_key)), &mut verdict.edits);
+            verdict.exhausted |= full;
         } else {
             verdict.exhausted = true;
         }
@@ -127,7 +149,7 @@ impl Judge<'_> {
 
     /// Inspect a whole text, as it is and in every view of it: what is to
     /// change in it.
-    fn text(
+    pub(super) fn text(
         &self,
         text: &str,
         kind: SpanKind,
@@ -188,7 +210,12 @@ impl Judge<'_> {
         settled
     }
 
-    fn scan(&self, input: Input<'_>, engine: &mut detect::Scratch, matches: &mut Vec<Match>) -> bool {
+    pub(super) fn scan(
+        &self,
+        input: Input<'_>,
+        engine: &mut detect::Scratch,
+        matches: &mut Vec<Match>,
+    ) -> bool {
         self.scan_again(input, engine, matches).budget_exhausted
     }
 
@@ -308,7 +335,8 @@ impl Judge<'_> {
         }
         let changes = drafts.into_iter().map(|draft| {
             let value = text.get(draft.range.clone()).unwrap_or_default();
-            Change { with: self.replacement(draft.rule, draft.action, value), range: draft.range }
+            let with = self.replacement(draft.rule, draft.action, value);
+            Change { is_label: with == draft.rule.replace, with, range: draft.range }
         });
         self.with_restored(changes.collect(), restored)
     }
@@ -324,6 +352,7 @@ impl Judge<'_> {
             .map(|(r, value)| Change {
                 range: within.start + r.start..within.start + r.end,
                 with: value.to_owned(),
+                is_label: false,
             })
             .collect()
     }
@@ -373,7 +402,7 @@ impl Judge<'_> {
     /// come back: in an answer `tokenize` is `redact`.
     fn replacement(&self, rule: &LoadedRule, action: Action, value: &str) -> String {
         let kept = match (action, self.direction) {
-            (Action::Hash, _) => return hashed(rule, value, &self.config.hasher),
+            (Action::Hash, _) => return tagged(&rule.replace, &self.config.hasher.short(value)),
             (Action::Tokenize, Direction::Request) => {
                 self.vault.borrow_mut().keep(&self.config.hasher, &rule.replace, value)
             }
@@ -396,106 +425,4 @@ struct Draft<'r> {
     range: Range<usize>,
     rule: &'r LoadedRule,
     action: Action,
-}
-
-fn hashed(rule: &LoadedRule, value: &str, hasher: &Hasher) -> String {
-    match rule.replace.strip_suffix(']') {
-        Some(open) => format!("{open}:{}]", hasher.short(value)),
-        None => format!("{}:{}", rule.replace, hasher.short(value)),
-    }
-}
-
-/// The text of a span, with the way back to its bytes.
-///
-/// No map of offsets is kept: on the rare text that changes, decoding runs a
-/// second time to find where the changes lie.
-pub(super) struct Decoded<'t> {
-    raw: &'t [u8],
-    /// After the outer JSON escapes are undone.
-    outer: Option<Cow<'t, str>>,
-    /// After those of JSON inside JSON are undone too.
-    inner: Option<String>,
-}
-
-impl<'t> Decoded<'t> {
-    pub(super) fn of(raw: &'t [u8], encoding: Encoding, buffer: &'t mut String) -> Self {
-        let plain = || std::str::from_utf8(raw).ok().map(Cow::Borrowed);
-        let outer = match encoding {
-            Encoding::Plain | Encoding::JsonNumber => plain(),
-            Encoding::Json | Encoding::JsonInJson if memchr::memchr(b'\\', raw).is_none() => plain(),
-            Encoding::Json | Encoding::JsonInJson => {
-                buffer.clear();
-                escape::unescape_json(raw, buffer).ok().map(|()| Cow::Borrowed(buffer.as_str()))
-            }
-        };
-        let inner = match (&outer, encoding) {
-            (Some(text), Encoding::JsonInJson) if text.contains('\\') => {
-                let mut inner = String::with_capacity(text.len());
-                escape::unescape_lenient(text, &mut inner);
-                Some(inner)
-            }
-            _ => None,
-        };
-        Decoded { raw, outer, inner }
-    }
-
-    pub(super) fn text(&self) -> Option<&str> {
-        self.inner.as_deref().or(self.outer.as_deref())
-    }
-
-    /// Turn changes of the text into edits of the document.
-    pub(super) fn edits(&self, span: &Span, changes: Vec<Change>, out: &mut Vec<Edit>) {
-        if changes.is_empty() {
-            return;
-        }
-        let Some(outer) = self.outer.as_deref() else { return };
-        let mut offsets: Vec<usize> = changes.iter().flat_map(|c| [c.range.start, c.range.end]).collect();
-        if self.inner.is_some() {
-            offsets = escape::source_offsets_lenient(outer, &offsets);
-        }
-        let outer_offsets = offsets.clone();
-        if matches!(span.encoding, Encoding::Json | Encoding::JsonInJson) {
-            offsets = escape::source_offsets(self.raw, &offsets);
-        }
-        // Changes come in order: what was read for one is not read again.
-        let (mut read, mut in_string) = (0, false);
-        for (i, change) in changes.into_iter().enumerate() {
-            let (Some(start), Some(end)) = (offsets.get(2 * i), offsets.get(2 * i + 1)) else { continue };
-            if span.encoding == Encoding::JsonInJson {
-                let at = outer_offsets.get(2 * i).copied().unwrap_or_default();
-                in_string = escape::in_json_string(outer.get(read..at).unwrap_or_default(), in_string);
-                read = at.max(read);
-            }
-            let with = encode(&change.with, span.encoding, || in_string);
-            out.push(Edit { range: span.range.start + start..span.range.start + end, with });
-        }
-    }
-}
-
-/// A replacement as it stands in a document of that encoding. `in_string`:
-/// whether the place is inside a string of the inner document.
-pub(super) fn encode(text: &str, encoding: Encoding, in_string: impl FnOnce() -> bool) -> Vec<u8> {
-    let mut out = String::with_capacity(text.len() + 4);
-    match encoding {
-        Encoding::Plain => out.push_str(text),
-        Encoding::Json => escape::escape_json(text, &mut out),
-        Encoding::JsonNumber => quoted(text, &mut out),
-        Encoding::JsonInJson => {
-            let mut inner = String::with_capacity(text.len() + 4);
-            if in_string() {
-                escape::escape_json(text, &mut inner);
-            } else {
-                // A bare number of the inner document becomes a string.
-                quoted(text, &mut inner);
-            }
-            escape::escape_json(&inner, &mut out);
-        }
-    }
-    out.into_bytes()
-}
-
-fn quoted(text: &str, out: &mut String) {
-    out.push('"');
-    escape::escape_json(text, out);
-    out.push('"');
 }

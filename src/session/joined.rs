@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::inspect::{Change, Decoded, Hit, Judge, Scratch, Verdict};
+use super::decoded::Decoded;
+use super::inspect::{Change, Hit, Judge, Scratch, Verdict};
 use super::tally::Tally;
 use crate::limits::JOINED_BYTES;
 use crate::text::{Encoding, Span, SpanKind};
@@ -130,7 +131,8 @@ impl<'s> Window<'s> {
             scratch.matches.drain(..).filter(|m| self.crosses(&m.range)).map(Hit::raw).collect();
         // What is replaced already, from end to end, needs nothing more.
         hits.retain(|hit| {
-            self.edits(body, &Change { range: hit.range(), with: String::new() }, taken).is_some()
+            self.edits(body, &Change { range: hit.range(), with: String::new(), is_label: false }, taken)
+                .is_some()
         });
         let mut restored = judge.restored(&self.text, 0..self.text.len());
         restored.retain(|change| self.crosses(&change.range));
@@ -160,7 +162,12 @@ impl<'s> Window<'s> {
             let with = if edits.is_empty() { change.with.clone() } else { String::new() };
             let mut buffer = String::new();
             let text = Decoded::of(body.get(piece.span.range.clone())?, piece.span.encoding, &mut buffer);
-            text.edits(piece.span, vec![Change { range: start..end, with }], &mut edits);
+            text.edits(
+                piece.span,
+                vec![Change { range: start..end, with, is_label: false }],
+                None,
+                &mut edits,
+            );
         }
         // Up to what is taken: behind it stands the next part's own text.
         let mut left = Vec::new();

@@ -180,6 +180,7 @@ impl Live {
                 for span in &event.spans {
                     judge.span(data, span, scratch, tally, &mut verdict);
                 }
+                judge.names(data, &event.names, scratch, tally, &mut verdict);
                 let cuts =
                     self.gate.event(&event, data, |c| self.channels.contains_key(c)).map_err(refused)?;
                 self.note(&event);

@@ -9,6 +9,7 @@
 mod access;
 mod admit;
 mod channel;
+mod decoded;
 mod extend;
 mod facts;
 mod gate;
@@ -17,6 +18,7 @@ mod inspect;
 mod joined;
 mod known;
 mod live;
+mod names;
 mod request;
 mod response;
 mod seen;
@@ -283,7 +285,7 @@ impl Session {
             }
             Event::RequestData { size } => self.request_data(size),
             Event::RequestEnd { body } => self.request_end(body, now_ms, scratch),
-            Event::Updated(outcome) => self.updated(outcome, now_ms),
+            Event::Updated(outcome) => self.updated(outcome, now_ms, scratch),
             Event::ResponseHeaders { headers, end } => self.response_headers(headers, end, now_ms),
             Event::ResponseData { size } => {
                 let flow = self.response_data(size);
@@ -295,7 +297,7 @@ impl Session {
                 self.keep_up(flow, now_ms)
             }
             Event::ResponseTrailers => self.response_trailers(scratch),
-            Event::Done { status, added_us } => self.done(status, added_us, now_ms),
+            Event::Done { status, added_us } => self.done(status, added_us, now_ms, scratch),
         };
         Step { commands: std::mem::take(&mut self.out), update: self.money.next_update(), flow }
     }

@@ -335,6 +335,11 @@ impl Session {
         for span in &request.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);
         }
+        let lost = judge.names(body, &request.names, scratch, &mut self.tally, &mut verdict);
+        // Whoever answers under another id, or to another tool, is not heard.
+        if lost && matches!(self.target, Some((_, Operation::Mcp | Operation::A2a))) {
+            verdict.block.get_or_insert_with(|| "request.id".to_owned());
+        }
         joined::inspect(&judge, body, &request.spans, &request.runs, scratch, &mut self.tally, &mut verdict);
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");
@@ -356,7 +361,7 @@ impl Session {
         request: &Request,
         verdict: Verdict,
     ) -> Result<Plan, Flow> {
-        let redacted = !verdict.edits.is_empty();
+        let (redacted, keys) = (!verdict.edits.is_empty(), verdict.keys);
         let mut edits = verdict.edits;
         let Some(fields) = self.field_edits(doc, request) else {
             return Err(self.stop(
@@ -368,6 +373,9 @@ impl Session {
         edits.extend(fields);
         let body = match apply(body, &mut edits) {
             Ok(_) if edits.is_empty() => None,
+            Ok(edited) if keys && Doc::parse(&edited).is_err() => {
+                return Err(self.stop(Reason::Malformed, "request.keys", "a key is the mask of another one"));
+            }
             Ok(edited) => Some(edited.into_owned()),
             Err(_) => {
                 return Err(self.stop(

@@ -127,15 +127,18 @@ impl Session {
             self.out.push(Command::SetResponseHeader("x-portcullis-verdict", "redact".to_owned()));
         }
         cuts.extend(self.filter_models(&read));
-        self.finish_held(body, merge(edits, cuts))
+        self.finish_held(body, merge(edits, cuts), verdict.keys)
     }
 
-    fn finish_held(&mut self, body: &[u8], mut edits: Vec<Edit>) -> Flow {
+    fn finish_held(&mut self, body: &[u8], mut edits: Vec<Edit>, keys: bool) -> Flow {
         self.record.outcome = Outcome::Complete;
         if edits.is_empty() {
             return Flow::Continue;
         }
         match apply(body, &mut edits) {
+            Ok(edited) if keys && Doc::parse(&edited).is_err() => {
+                self.stop(Reason::BadUpstream, "response.keys", "a key is the mask of another one")
+            }
             Ok(edited) => {
                 self.out.push(Command::SetResponseHeader("content-length", edited.len().to_string()));
                 self.out.push(Command::ReplaceResponseBody(edited.into_owned()));
@@ -242,6 +245,7 @@ impl Session {
         for span in &read.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);
         }
+        judge.names(body, &read.names, scratch, &mut self.tally, &mut verdict);
         joined::inspect(&judge, body, &read.spans, &read.runs, scratch, &mut self.tally, &mut verdict);
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");
@@ -250,7 +254,7 @@ impl Session {
         verdict
     }
 
-    fn response_judge<'c>(&self, config: &'c Config, vault: &'c RefCell<Vault>) -> Judge<'c> {
+    pub(super) fn response_judge<'c>(&self, config: &'c Config, vault: &'c RefCell<Vault>) -> Judge<'c> {
         Judge {
             config,
             actions: self.policy().map(|p| p.scan.response).unwrap_or_default(),

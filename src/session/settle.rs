@@ -1,5 +1,6 @@
 //! What an exchange costs: held at admission, charged at its end; and the record.
 
+use super::inspect::Scratch;
 use super::{Command, Flow, Metric, Phase, Session};
 use crate::audit::{CoverageState, Decision, Outcome, QuotaLine, UsageLine};
 use crate::limits::MAX_PUBLISHED_TOKENS;
@@ -150,7 +151,7 @@ impl Session {
         served.or(self.asked.model.as_ref()).cloned().unwrap_or_default()
     }
 
-    pub(super) fn done(&mut self, status: u16, added_us: u64, now_ms: u64) -> Flow {
+    pub(super) fn done(&mut self, status: u16, added_us: u64, now_ms: u64, scratch: &mut Scratch) -> Flow {
         let _ = now_ms;
         if matches!(self.phase, Phase::Closed | Phase::Settling) {
             return Flow::Continue;
@@ -181,7 +182,7 @@ impl Session {
             self.record.usage = used;
             self.price();
         }
-        self.settled();
+        self.settled(scratch);
         Flow::Continue
     }
 
@@ -195,7 +196,7 @@ impl Session {
     }
 
     /// Write the record once the cells have answered.
-    pub(super) fn settled(&mut self) {
+    pub(super) fn settled(&mut self, scratch: &mut Scratch) {
         if self.money.is_waiting() {
             return;
         }
@@ -228,6 +229,8 @@ impl Session {
         let (state, reasons) = self.coverage.parts();
         self.record.coverage = state;
         self.record.coverage_reasons = reasons.to_vec();
+        let (config, vault) = (self.config.clone(), self.vault.clone());
+        self.response_judge(&config, &vault).record(&mut self.record, scratch);
         self.publish();
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Vault {
     /// A value found no room and was redacted.
     overflowed: bool,
     restored: u64,
+    /// Value → number, of those whose masks may not be equal.
+    numbers: BTreeMap<String, String>,
 }
 
 impl Vault {
@@ -79,6 +81,23 @@ impl Vault {
         self.bytes = bytes;
         self.values.insert(placeholder.clone(), value.to_owned());
         Some(placeholder)
+    }
+
+    /// `label` for the first value, then with the number of each further one:
+    /// `[EMAIL]`, `[EMAIL:2]`. Equal values keep theirs. `None`: no room.
+    pub(super) fn number(&mut self, label: &str, value: &str) -> Option<String> {
+        if !self.numbers.contains_key(value) {
+            let number = self.numbers.len() + 1;
+            self.bytes = self.bytes.saturating_add(value.len());
+            if number > MAX_PLACEHOLDERS || self.bytes > MAX_PLACEHOLDER_BYTES {
+                return None;
+            }
+            self.numbers.insert(value.to_owned(), number.to_string());
+        }
+        match self.numbers.get(value)?.as_str() {
+            "1" => Some(label.to_owned()),
+            number => Some(tagged(label, number)),
+        }
     }
 
     fn placeholder(&self, hasher: &Hasher, label: &str, value: &str) -> Option<String> {
@@ -130,6 +149,14 @@ impl Vault {
 
     pub(super) fn note_restored(&mut self, count: usize) {
         self.restored = self.restored.saturating_add(count as u64);
+    }
+}
+
+/// A label with more in it: `[EMAIL:2]`.
+pub(super) fn tagged(label: &str, tag: &str) -> String {
+    match label.strip_suffix(']') {
+        Some(open) => format!("{open}:{tag}]"),
+        None => format!("{label}:{tag}"),
     }
 }
 

@@ -201,20 +201,48 @@ pub fn escape_json(text: &str, out: &mut String) {
     }
 }
 
-/// Whether the place behind `before`, JSON text that starts inside a string or
-/// not (`inside`), is inside a string.
-pub fn in_json_string(before: &str, mut inside: bool) -> bool {
-    let mut bytes = before.bytes();
-    while let Some(b) = bytes.next() {
-        match b {
-            b'\\' if inside => {
-                bytes.next();
+/// A place in JSON text. The default is its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Inside a string.
+    pub in_string: bool,
+    /// That string, or the one before, is a key.
+    pub in_key: bool,
+    /// The last byte outside of strings that is no white space.
+    last: u8,
+    /// Objects (1) and arrays (0) that it lies in, the innermost last. Nobody
+    /// reads deeper than [`crate::limits::MAX_JSON_DEPTH`].
+    nest: u128,
+}
+
+impl Place {
+    /// The place behind `text`, which begins here.
+    pub fn after(mut self, text: &str) -> Place {
+        let mut bytes = text.bytes();
+        while let Some(b) = bytes.next() {
+            match b {
+                b'\\' if self.in_string => {
+                    bytes.next();
+                }
+                b'"' => {
+                    self.in_string = !self.in_string;
+                    if self.in_string {
+                        self.in_key = self.nest & 1 == 1 && self.last != b':';
+                    }
+                }
+                _ if self.in_string || b.is_ascii_whitespace() => {}
+                _ => {
+                    self.last = b;
+                    match b {
+                        b'{' | b'[' => self.nest = self.nest << 1 | u128::from(b == b'{'),
+                        b'}' | b']' => self.nest >>= 1,
+                        _ => {}
+                    }
+                }
             }
-            b'"' => inside = !inside,
-            _ => {}
         }
+        self
     }
-    inside
 }
 
 #[cfg(test)]
@@ -278,14 +306,22 @@ mod tests {
 
     #[test]
     fn inside_and_outside_of_strings() {
-        for (before, inside, expected) in [
-            (r#"{"a":"#, false, false),
-            (r#"{"a":""#, false, true),
-            (r#"{"a":"x\""#, false, true),
-            (r#"x\\""#, true, false),
-            ("", true, true),
+        for (before, in_string, in_key) in [
+            (r#"{"a":"#, false, true),
+            (r#"{"a":""#, true, false),
+            (r#"{"a":"x\""#, true, false),
+            (r#"{"a":"x\\""#, false, false),
+            (r#"{ ""#, true, true),
+            (r#"{"a":["b", ""#, true, false),
+            (r#"{"a":["b", {}], ""#, true, true),
+            (r#"{"a":[{"b":":"}, {"x""#, false, true),
+            (r#""x"#, true, false),
         ] {
-            assert_eq!(in_json_string(before, inside), expected, "{before}");
+            let place = Place::default().after(before);
+            assert_eq!((place.in_string, place.in_key), (in_string, in_key), "{before}");
+            for (at, _) in before.char_indices().filter(|(at, _)| !before[..*at].ends_with('\\')) {
+                assert_eq!(Place::default().after(&before[..at]).after(&before[at..]), place, "{before}");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::json::{Doc, Kind, NodeId};
+use super::name::{MIN_NUMBER_BYTES, is_plain, is_plain_number};
 use crate::text::{Encoding, Span, SpanKind};
 
 /// Why a string leaf is not a span. Each reason shows in the record.
@@ -69,6 +70,8 @@ pub struct Found {
     pub echoes: Vec<Range<usize>>,
     /// See [`Claims::run`].
     pub runs: Vec<Range<usize>>,
+    /// Ids, names and numbers left alone that a value may hide in.
+    pub names: Vec<Span>,
 }
 
 /// Collects what a dialect says of the leaves of one document, then sweeps up
@@ -137,11 +140,19 @@ impl<'d, 'b> Claims<'d, 'b> {
         }
     }
 
-    /// The number at `node`, if it is one, is a measure.
+    /// The number at `node`, if it is one, is a measure or an id.
     pub fn numbers_at(&mut self, node: NodeId) {
-        if self.doc.kind(node) == Kind::Number {
+        if self.doc.kind(node) == Kind::Number && !self.is_claimed(node) {
             self.mark(node);
+            if !is_plain_number(self.doc.raw(node)) {
+                self.name(node, Encoding::JsonNumber);
+            }
         }
+    }
+
+    fn name(&mut self, node: NodeId, encoding: Encoding) {
+        let range = self.doc.inner_range(node);
+        self.found.names.push(Span { kind: SpanKind::Other, encoding, range });
     }
 
     /// The string at `node` is packed numbers, which the caller has checked.
@@ -178,17 +189,23 @@ impl<'d, 'b> Claims<'d, 'b> {
     }
 
     /// Leave a leaf alone. A [`SkipReason::Token`] that does not look like one
-    /// (spaces, more than 128 bytes, anything but `[A-Za-z0-9_.:/+=-]`, nine digits and no letter) becomes
-    /// a span after all: an attacker may write anything into an id.
+    /// (spaces, more than 128 bytes) becomes a span after all: an attacker may
+    /// write anything into an id. One that a value may hide in is kept as a name.
     pub fn skip(&mut self, node: NodeId, reason: SkipReason) {
         if self.doc.kind(node) != Kind::String || self.is_claimed(node) {
             return;
         }
-        let skipped = &mut self.found.skipped;
-        match reason {
-            SkipReason::Token | SkipReason::Remote if !is_token(self.doc.raw_str(node)) => {
+        if matches!(reason, SkipReason::Token | SkipReason::Remote) {
+            let raw = self.doc.raw_str(node);
+            if !is_token(raw) && !is_word(raw) {
                 return self.text(node, SpanKind::Other);
             }
+            if !is_token(raw) || !is_plain(raw) {
+                self.name(node, Encoding::Json);
+            }
+        }
+        let skipped = &mut self.found.skipped;
+        match reason {
             SkipReason::Remote => skipped.remote += 1,
             SkipReason::Token => skipped.tokens += 1,
             SkipReason::Media => skipped.media += 1,
@@ -217,8 +234,8 @@ impl<'d, 'b> Claims<'d, 'b> {
     fn leaf(&mut self, id: NodeId, kind: SpanKind) {
         if let Some(key) = self.doc.key_range(id).filter(|_| self.keys_seen.set(id.index())) {
             let raw = self.doc.bytes().get(key.clone()).unwrap_or_default();
-            // A key is a name; prose in its place is text the model reads.
-            if !is_name(raw) {
+            // A key is a name; what else stands in its place is text the model reads.
+            if !is_plain(raw) {
                 self.found.spans.push(Span { kind, encoding: Encoding::Json, range: key });
             }
         }
@@ -291,21 +308,17 @@ impl Bits {
     }
 }
 
-/// Shortest bare number that can be an identifying one: a national id of 7
-/// digits. Unix times in seconds have 10 and are scanned too; checksums decide.
-const MIN_NUMBER_BYTES: usize = 7;
+/// One word, which may be an address or a number.
+fn is_word(raw: &[u8]) -> bool {
+    raw.len() <= 128 && raw.iter().all(|b| b.is_ascii_graphic() && *b != b'\\')
+}
 
 /// An identifier or an enumerated value: no room for a sentence, a mail address
 /// or the nine digits of a national number; dates have eight.
-fn is_token(raw: &[u8]) -> bool {
+pub fn is_token(raw: &[u8]) -> bool {
     raw.len() <= 128
         && raw.iter().all(|b| b.is_ascii_alphanumeric() || b"_.:/+=-".contains(b))
         && (raw.iter().any(u8::is_ascii_alphabetic) || raw.iter().filter(|b| b.is_ascii_digit()).count() < 9)
-}
-
-/// A field name as programs write it.
-fn is_name(raw: &[u8]) -> bool {
-    raw.len() <= 40 && raw.iter().all(|b| b.is_ascii_alphanumeric() || b"_.:/$@-".contains(b))
 }
 
 #[cfg(test)]

@@ -202,19 +202,34 @@ fn step(walk: &mut Walk<'_, '_>, node: NodeId, kind: SpanKind, index: u32) {
         walk.media(media, kind);
     }
     for key in ["content", "summary", "result"] {
+        // What a function returned has fields of its own, `id` and `data` among them.
+        let inner = |walk: &mut Walk<'_, '_>, id| match key {
+            "result" if !is_block(doc, id) => walk.rest(id, kind, index),
+            _ => step(walk, id, kind, index),
+        };
         match doc.get(node, key) {
-            Some(inner) if doc.kind(inner) == Kind::Array => {
-                walk.claims.run(inner);
-                for id in doc.items(inner) {
-                    step(walk, id, kind, index);
+            Some(list) if doc.kind(list) == Kind::Array => {
+                walk.claims.run(list);
+                for id in doc.items(list) {
+                    inner(walk, id);
                 }
             }
-            Some(inner) if doc.kind(inner) == Kind::Object => step(walk, inner, kind, index),
+            Some(object) if doc.kind(object) == Kind::Object => inner(walk, object),
             Some(inner) => walk.text(inner, kind, channel),
             None => {}
         }
     }
     walk.rest(node, kind, index);
+}
+
+/// A content block: its type says so, and it has what that needs.
+fn is_block(doc: &Doc<'_>, node: NodeId) -> bool {
+    let has = |key: &&str| doc.get(node, key).is_some();
+    match &*read::word(doc, node, "type") {
+        "text" => has(&"text"),
+        "image" | "audio" | "video" | "document" => MEDIA.iter().any(has),
+        _ => doc.kind(node) != Kind::Object,
+    }
 }
 
 /// An interaction, whole or inside an event.

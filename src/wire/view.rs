@@ -183,6 +183,8 @@ pub struct Request {
     pub media: u32,
     /// Every text.
     pub spans: Vec<Span>,
+    /// Ids, names and numbers that are no text, and in which a value may hide.
+    pub names: Vec<Span>,
     /// Raw bytes in which texts of a kind are one text, cut.
     pub runs: Vec<Range<usize>>,
     /// What was left alone, by reason.
@@ -200,6 +202,8 @@ pub struct Response {
     pub model: Option<String>,
     /// Every text.
     pub spans: Vec<Span>,
+    /// Ids, names and numbers that are no text, and in which a value may hide.
+    pub names: Vec<Span>,
     /// Raw bytes in which texts of a kind are one text, cut.
     pub runs: Vec<Range<usize>>,
     /// What was left alone, by reason.
@@ -232,6 +236,8 @@ pub struct StreamEvent {
     /// Whole texts of the event that belong to no channel (repeated final
     /// texts, error messages). Scanned alone.
     pub spans: Vec<Span>,
+    /// See [`Request::names`].
+    pub names: Vec<Span>,
     /// What was left alone, by reason.
     pub skipped: Skips,
     /// The model that answers.

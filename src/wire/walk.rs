@@ -173,8 +173,9 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of a request.
     pub(super) fn request(self, request: &mut Request) {
-        let Found { spans, skipped, runs, .. } = self.claims.finish();
+        let Found { spans, skipped, runs, names, .. } = self.claims.finish();
         request.spans = spans;
+        request.names = names;
         request.runs = runs;
         request.skipped = skipped;
         request.media = self.media;
@@ -183,8 +184,9 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of a whole response.
     pub(super) fn response(self, response: &mut Response) {
-        let Found { spans, skipped, echoes, runs } = self.claims.finish();
+        let Found { spans, skipped, echoes, runs, names } = self.claims.finish();
         response.spans = spans;
+        response.names = names;
         response.runs = runs;
         response.skipped = skipped;
         response.echoes = echoes;
@@ -193,9 +195,10 @@ impl<'d, 'b> Walk<'d, 'b> {
 
     /// End the walk of an event.
     pub(super) fn stream_event(self, event: &mut StreamEvent) {
-        let Found { spans, skipped, echoes, .. } = self.claims.finish();
+        let Found { spans, skipped, echoes, names, .. } = self.claims.finish();
         event.pieces = self.pieces.unwrap_or_default();
         event.spans = spans;
+        event.names = names;
         event.skipped = skipped;
         event.echoes = echoes;
         event.tool_calls = self.calls;
