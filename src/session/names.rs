@@ -9,8 +9,8 @@ use super::inspect::{Direction, Extent, Judge, Scratch, Verdict};
 use super::tally::Tally;
 use crate::audit::Record;
 use crate::limits::{MAX_CLEAN_NAMES, MAX_RECORDED_NAME};
-use crate::rules::RuleIndex;
-use crate::text::{Span, SpanKind};
+use crate::rules::{LoadedRule, RuleIndex};
+use crate::text::{Encoding, Span, SpanKind};
 use crate::wire::{is_plain_name, is_token};
 
 /// Names in which no rule found anything. Models and ids come again in every
@@ -53,15 +53,17 @@ impl Judge<'_> {
         for span in names {
             let raw = body.get(span.range.clone()).unwrap_or_default();
             let Ok(name) = std::str::from_utf8(raw) else { continue };
-            // An address, a long number, a placeholder: rare, and may be disguised.
-            if is_token(raw) && self.rule_in(name, scratch, verdict).is_none() {
+            // An address, a string of digits, a placeholder: rare, and may be disguised.
+            let is_text = span.encoding == Encoding::Json && !is_token(raw);
+            // `call` of `call_55117580` says nothing of a telephone.
+            let wordless = |rule: &LoadedRule| rule.context.as_ref().is_none_or(|c| c.words.is_empty());
+            if !is_text && self.rule_in(name, wordless, scratch, verdict).is_none() {
                 continue;
             }
             let mut changes = self.text(name, span.kind, scratch, tally, verdict);
             for change in changes.iter_mut().filter(|c| c.is_label) {
                 verdict.exhausted |= !change.number(self.vault, name);
-                // Providers want letters, digits, `_` and `-` of an id.
-                change.with = change.with.replace(['[', ']'], "").replace([':', ' '], "_");
+                change.with = as_id(&change.with);
             }
             lost |= changes.iter().any(|c| self.vault.borrow().find(&c.with).is_empty());
             Decoded::of(raw, span.encoding, &mut String::new()).edits(
@@ -74,18 +76,25 @@ impl Judge<'_> {
         lost
     }
 
-    /// A rule that matches in a name as it stands.
-    fn rule_in(&self, name: &str, scratch: &mut Scratch, verdict: &mut Verdict) -> Option<RuleIndex> {
+    /// A rule that matches in a name as it stands, and `counts`.
+    fn rule_in(
+        &self,
+        name: &str,
+        counts: fn(&LoadedRule) -> bool,
+        scratch: &mut Scratch,
+        verdict: &mut Verdict,
+    ) -> Option<RuleIndex> {
         let key = &self.config.digest;
         if scratch.clean.slot(key, self.direction, name).is_some_and(|known| *known == name) {
             return None;
         }
         let Scratch { engine, matches, .. } = scratch;
         verdict.exhausted |= self.scan(self.input(name, SpanKind::Other), engine, matches);
-        let found = matches.first().map(|m| m.rule);
+        let clean = matches.is_empty() && !verdict.exhausted;
+        let found =
+            matches.iter().map(|m| m.rule).find(|rule| self.config.rules.get(*rule).is_some_and(counts));
         // Longer ones are no names, and would fill the memory.
-        if found.is_none()
-            && !verdict.exhausted
+        if clean
             && name.len() <= MAX_RECORDED_NAME
             && let Some(slot) = scratch.clean.slot(key, self.direction, name)
         {
@@ -117,7 +126,7 @@ impl Judge<'_> {
             return;
         }
         let mut verdict = Verdict::default();
-        let mut rule = self.rule_in(name, scratch, &mut verdict);
+        let mut rule = self.rule_in(name, |_| true, scratch, &mut verdict);
         if rule.is_none() && !name.bytes().all(|b| b.is_ascii_graphic()) {
             let mut hits = Vec::new();
             self.views(name, SpanKind::Other, Extent::Whole, scratch, &mut verdict, 0, &mut hits);
@@ -132,4 +141,17 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// A label of what providers want of an id: letters, digits, `_` and `-`.
+fn as_id(label: &str) -> String {
+    let mut id = String::with_capacity(label.len());
+    for c in label.chars() {
+        match c {
+            '[' | ']' => {}
+            c if c.is_ascii_alphanumeric() || c == '-' => id.push(c),
+            _ => id.push('_'),
+        }
+    }
+    id
 }
