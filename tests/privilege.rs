@@ -575,3 +575,28 @@ fn the_record_lists_no_more_calls_than_it_may() {
         assert_eq!(record["tools_called"].as_array().unwrap().len(), 128, "{kind}");
     }
 }
+
+#[test]
+fn monitor_mode_judges_long_streamed_arguments_whole() {
+    let rule = json!([{ "tool": "write", "pointer": "/path", "deny": "^/etc" }]);
+    let config = policy(json!({ "monitor": true, "tools": { "arguments": rule } }));
+    for (path, would) in [("/srv/a", Value::Null), ("/etc/a", json!("policy.tool_arguments"))] {
+        let arguments = json!({ "text": "some words ".repeat(800), "path": path }).to_string();
+        let mut body = Vec::new();
+        for (at, piece) in arguments.as_bytes().chunks(16).enumerate() {
+            let piece = std::str::from_utf8(piece).unwrap();
+            let name = if at == 0 { json!("write") } else { Value::Null };
+            let call = json!([{ "index": 0, "function": { "name": name, "arguments": piece } }]);
+            let event = json!({ "choices": [{ "index": 0, "delta": { "tool_calls": call } }] });
+            body.extend_from_slice(format!("data: {event}\n\n").as_bytes());
+        }
+        body.extend_from_slice(b"data: [DONE]\n\n");
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
+        exchange.answer("200", "text/event-stream", &[&body]);
+        assert_eq!(exchange.response, body, "nothing is held back for good or changed");
+        let record = exchange.finish();
+        assert_eq!(record["would_deny"], would, "{path}");
+    }
+}

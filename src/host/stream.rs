@@ -72,6 +72,17 @@ impl Stream {
         Action::Pause
     }
 
+    /// The bytes of a body that the host says are there; without them nothing
+    /// was inspected, and nothing may pass.
+    fn body(&self, which: Buffer, size: usize) -> Result<Vec<u8>, Action> {
+        let bytes = hostcalls::buffer(which, size);
+        if bytes.len() == size {
+            return Ok(bytes);
+        }
+        let _ = hostcalls::reply(503, "portcullis_body_unreadable", &[], b"");
+        Err(Action::Pause)
+    }
+
     fn response_mode(&self) -> ResponseMode {
         self.session.as_ref().map(Session::response_mode).unwrap_or_default()
     }
@@ -94,8 +105,10 @@ impl HttpContext for Stream {
         if !end {
             return self.run(Event::RequestData { size }, started);
         }
-        let body = hostcalls::buffer(Buffer::RequestBody, size);
-        self.run(Event::RequestEnd { body: &body }, started)
+        match self.body(Buffer::RequestBody, size) {
+            Ok(body) => self.run(Event::RequestEnd { body: &body }, started),
+            Err(action) => action,
+        }
     }
 
     /// With trailers the body never ends by `end` above: HTTP/2 clients choose
@@ -126,14 +139,14 @@ impl HttpContext for Stream {
         match self.response_mode() {
             ResponseMode::Pass => Action::Continue,
             ResponseMode::Held if !end => self.run(Event::ResponseData { size }, started),
-            ResponseMode::Held => {
-                let body = hostcalls::buffer(Buffer::ResponseBody, size);
-                self.run(Event::ResponseEnd { body: &body }, started)
-            }
-            ResponseMode::Live => {
-                let bytes = hostcalls::buffer(Buffer::ResponseBody, size);
-                self.run(Event::ResponseChunk { bytes: &bytes, end }, started)
-            }
+            ResponseMode::Held => match self.body(Buffer::ResponseBody, size) {
+                Ok(body) => self.run(Event::ResponseEnd { body: &body }, started),
+                Err(action) => action,
+            },
+            ResponseMode::Live => match self.body(Buffer::ResponseBody, size) {
+                Ok(bytes) => self.run(Event::ResponseChunk { bytes: &bytes, end }, started),
+                Err(action) => action,
+            },
         }
     }
 

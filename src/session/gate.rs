@@ -15,7 +15,7 @@ use super::access::arguments_fit;
 use super::vault::Vault;
 use crate::audit::digest::hex;
 use crate::config::Config;
-use crate::limits::{MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
+use crate::limits::{MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
 use crate::policy::Policy;
 use crate::policy::access::{Pinned, Unpinned};
 use crate::text::escape;
@@ -37,12 +37,21 @@ pub(super) struct Gate {
     enforced: bool,
     /// What placeholders in names and arguments will be turned back into.
     vault: Rc<RefCell<Vault>>,
-    /// Calls of a stream whose arguments are not complete, by name; true: they
-    /// came whole, and were judged, unless more of them follows.
-    open: BTreeMap<Channel, (String, bool)>,
+    /// Calls of a stream whose arguments are not complete.
+    open: BTreeMap<Channel, Open>,
     /// Names of the calls so far.
     names: BTreeMap<Channel, String>,
     pub(super) notes: Notes,
+}
+
+/// A call whose arguments are still coming.
+#[derive(Debug)]
+struct Open {
+    name: String,
+    /// They came whole, and were judged, unless more of them follows.
+    judged: bool,
+    /// The arguments so far, where nothing withholds them.
+    heard: String,
 }
 
 /// What the gate has seen, for the record.
@@ -199,7 +208,7 @@ impl Gate {
             if judged && !self.fits(&name, &whole) {
                 self.deny(ARGUMENTS)?;
             }
-            self.open.insert(*channel, (name, judged));
+            self.open.insert(*channel, Open { name, judged, heard: String::new() });
         }
         Ok(self.tools(&event.tools_listed, data))
     }
@@ -209,19 +218,29 @@ impl Gate {
         self.enforced && self.open.contains_key(channel)
     }
 
-    /// The arguments on a channel are complete.
-    pub(super) fn close(&mut self, channel: &Channel, json: &str) -> Result<(), &'static str> {
-        match self.open.remove(channel) {
-            Some((_, true)) if json.is_empty() => Ok(()),
-            Some((name, _)) if !self.fits(&name, json.as_bytes()) => self.deny(ARGUMENTS),
-            _ => Ok(()),
+    /// More of the arguments on a channel. In monitor mode they are not withheld,
+    /// and the channel forgets what has gone.
+    pub(super) fn hear(&mut self, channel: &Channel, more: &str) {
+        let open = self.open.get_mut(channel).filter(|_| !self.enforced);
+        if let Some(open) = open.filter(|open| open.heard.len() + more.len() <= MAX_HELD_BYTES) {
+            open.heard.push_str(more);
         }
+    }
+
+    /// The arguments on a channel are complete.
+    pub(super) fn close(&mut self, channel: &Channel, held: &str) -> Result<(), &'static str> {
+        let Some(open) = self.open.remove(channel) else { return Ok(()) };
+        let json = if self.enforced { held } else { &open.heard };
+        if json.is_empty() && open.judged || self.fits(&open.name, json.as_bytes()) {
+            return Ok(());
+        }
+        self.deny(ARGUMENTS)
     }
 
     /// The stream is over: calls that came without arguments.
     pub(super) fn close_all(&mut self) -> Result<(), &'static str> {
-        for (name, judged) in std::mem::take(&mut self.open).into_values() {
-            if !judged && !self.fits(&name, b"") {
+        for open in std::mem::take(&mut self.open).into_values() {
+            if !open.judged && !self.fits(&open.name, b"") {
                 self.deny(ARGUMENTS)?;
             }
         }

@@ -262,6 +262,7 @@ impl Live {
         if len == 0 {
             return Ok(());
         }
+        self.gate.hear(&piece.channel, text.tail.get(text.tail.len() - len..).unwrap_or_default());
         *open += 1;
         if !touched.contains(&piece.channel) {
             touched.push(piece.channel);

@@ -121,6 +121,7 @@ impl Judge<'_> {
         }
     }
 
+    #[inline(never)]
     fn hide(&self, name: &mut String, scratch: &mut Scratch) {
         if is_plain_name(name.as_bytes()) {
             return;
