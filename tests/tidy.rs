@@ -185,6 +185,46 @@ fn every_pack_is_built_in() {
     }
 }
 
+/// Names and versions of a lock file's packages, and what ours needs by name.
+fn locked(path: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    let (mut packages, mut ours) = (Vec::new(), Vec::new());
+    for block in text.split("[[package]]").skip(1) {
+        let field = |name: &str| {
+            let line = block.lines().find_map(|l| l.strip_prefix(&format!("{name} = \"")));
+            line.map(|l| l.trim_end_matches('"').to_owned()).unwrap_or_default()
+        };
+        let name = field("name");
+        if name == "portcullis" {
+            let needs = block.split("dependencies = [").nth(1).unwrap_or_default();
+            ours = needs.split('"').skip(1).step_by(2).map(|n| n.split(' ').next().unwrap().into()).collect();
+        }
+        packages.push((name, field("version")));
+    }
+    (packages, ours)
+}
+
+/// The fuzzer is built with `--locked`, in CI only: a dependency added here and
+/// not there would be noticed late.
+#[test]
+fn the_fuzzer_is_locked_to_the_same_dependencies() {
+    let (all, ours) = locked("Cargo.lock");
+    let (there, needed) = locked("tests/fuzz/Cargo.lock");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let table = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let direct: Vec<&str> =
+        table.lines().filter_map(|l| l.split([' ', '=']).next()).filter(|n| !n.is_empty()).collect();
+    assert!(direct.len() > 8 && direct.iter().all(|n| ours.iter().any(|o| o == n)), "{direct:?}");
+    let bad: Vec<_> = direct
+        .iter()
+        .filter(|name| {
+            let same = all.iter().any(|p| p.0 == **name && there.contains(p));
+            !same || !needed.iter().any(|n| n == *name)
+        })
+        .collect();
+    assert!(bad.is_empty(), "run `cargo update --workspace` in tests/fuzz for {bad:?}");
+}
+
 #[test]
 fn the_project_speaks_of_itself_only() {
     // Put together here, so that this file does not name them.
