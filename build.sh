@@ -8,29 +8,100 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
-usage() {
-    cat <<'TEXT'
-usage: ./build.sh COMMAND
+BENCHES=(latency phases stream)
+# A line for each command: its name, its arguments, what it does.
+COMMANDS="demo|[--keep] [--config FILE]|build, start Envoy with the filter, send the story's requests
+test|[SUITE...]|every check and every suite; or only those named: ${SUITES[*]}
+build||the module for Envoy: target/portcullis.wasm
+ctl|ARGS...|portcullisctl, the command line tool, built where needed; \`ctl help\` is its own help
+bench|[--quick] [BENCH...]|added latency, phases of a request, streams; or only those named: ${BENCHES[*]}
+eval|DIR|wire formats and detection quality on the corpora in DIR
+mutants||break the filter one line at a time: tests must notice
+fuzz|[SECONDS]|feed the parsers and the stream rewriter with mutated input
+package||dist/: an OCI image that Istio and Envoy Gateway load
+train|DIR|train the classifier on the corpora in DIR
+fmt||format the code
+lint||formatting, clippy on both targets, shell scripts, dependencies
+clean||remove target/, dist/ and .cache/
+help||this"
 
-  demo [--keep]     build, start Envoy with the filter, send the story's requests
-  test [SUITE...]   every check and every suite; or only those named
-                    (fmt clippy native node tidy envoy clients)
-  build             the module for Envoy: target/portcullis.wasm
-  bench             added latency and scan speed
-  eval DIR          wire formats and detection quality on the corpora in DIR
-  mutants           break the filter one line at a time: tests must notice
-  fuzz [SECONDS]    feed the parsers and the stream rewriter with mutated input
-  package           dist/: an OCI image that Istio and Envoy Gateway load
-  train DIR         train the classifier on the corpora in DIR
-  fmt               format the code
-  lint              formatting, clippy on both targets, shell scripts, dependencies
-  clean             remove target/, dist/ and .cache/
+usage() {
+    local name arguments what indent
+    indent=$(printf '%33s' '')
+    printf 'usage: ./build.sh COMMAND\n\n'
+    while IFS='|' read -r name arguments what; do
+        printf '  %-30s ' "$name $arguments"
+        fold -s -w 72 <<<"$what" | sed "2,\$s/^/$indent/"
+    done <<<"$COMMANDS"
+    cat <<'TEXT'
 
 environment:
   ENVOY=PATH                an Envoy to use instead of the pinned release
   VERBOSE=1                 show the output of every step
   PORTCULLIS_RUST_SRC=1     build the wasm standard library from Debian's rust-src
 TEXT
+}
+
+# One line on the command $1; fails if there is no such command.
+usage_of() {
+    local name arguments what
+    while IFS='|' read -r name arguments what; do
+        [ "$name" = "$1" ] || continue
+        printf 'usage: ./build.sh %s    %s\n' "$name${arguments:+ $arguments}" "$what"
+        return
+    done <<<"$COMMANDS"
+    return 1
+}
+
+# wrong_usage COMMAND FAULT
+wrong_usage() {
+    usage_of "$1" >&2
+    die "$2" 2
+}
+
+# one_of COMMAND WORD...: every argument must be one of the words in `known`.
+known=()
+one_of() {
+    local word
+    for word in "${@:2}"; do
+        case " ${known[*]} " in *" $word "*) ;; *) wrong_usage "$1" "$1 does not know \"$word\"" ;; esac
+    done
+}
+
+# Nothing is built or removed for a command that is called in a wrong way.
+check_arguments() {
+    local command=$1
+    shift
+    case $command in
+        # The tool judges its own.
+        ctl) [ $# -gt 0 ] || wrong_usage ctl "ctl wants arguments" ;;
+        demo)
+            while [ $# -gt 0 ]; do
+                case $1 in
+                    --keep) ;;
+                    --config=*) [ -f "${1#*=}" ] || wrong_usage demo "there is no file ${1#*=}" ;;
+                    --config)
+                        [ $# -gt 1 ] || wrong_usage demo "--config wants a file"
+                        shift
+                        [ -f "$1" ] || wrong_usage demo "there is no file $1"
+                        ;;
+                    *) wrong_usage demo "demo does not know \"$1\"" ;;
+                esac
+                shift
+            done
+            ;;
+        test) known=("${SUITES[@]}") && one_of test "$@" ;;
+        bench) known=(--quick "${BENCHES[@]}") && one_of bench "$@" ;;
+        eval | train)
+            [ $# = 1 ] || wrong_usage "$command" "$command wants one folder"
+            [ -d "$1" ] || wrong_usage "$command" "there is no folder $1"
+            ;;
+        fuzz)
+            [ $# -le 1 ] || wrong_usage fuzz "fuzz takes one number"
+            case ${1-60} in '' | *[!0-9]*) wrong_usage fuzz "\"$1\" is not a number of seconds" ;; esac
+            ;;
+        *) [ $# = 0 ] || wrong_usage "$command" "$command takes no arguments" ;;
+    esac
 }
 
 build_module() {
@@ -138,21 +209,39 @@ run_fuzz() {
     exec tests/fuzz/run.sh "${1:-60}"
 }
 
+run_ctl() {
+    setup_rust
+    # Standard output is the tool's.
+    step "compile portcullisctl" "read the compiler's message above" \
+        cargo build --release --bin portcullisctl >&2
+    exec "$TARGET/release/portcullisctl" "$@"
+}
+
 command=${1:-help}
 [ $# = 0 ] || shift
+case $command in -h | --help) command=help ;; esac
+usage_of "$command" >/dev/null || { usage >&2; die "unknown command: $command" 2; }
+for argument; do
+    case $argument in
+        -h | --help) usage_of "$command"; exit ;;
+    esac
+    # What follows is for the tool: `ctl scan --help` is its question.
+    [ "$command" != ctl ] || break
+done
+check_arguments "$command" "$@"
 case $command in
     demo) run_demo "$@" ;;
     test) exec scripts/test.sh "$@" ;;
     build) build_module ;;
+    ctl) run_ctl "$@" ;;
     bench) run_bench "$@" ;;
-    eval) [ $# = 1 ] || die "usage: ./build.sh eval DIR"; eval_wire "$1"; run_classifier evaluate "$1" ;;
+    eval) eval_wire "$1"; run_classifier evaluate "$1" ;;
     mutants) run_mutants ;;
     fuzz) run_fuzz "$@" ;;
     package) run_package ;;
-    train) [ $# = 1 ] || die "usage: ./build.sh train DIR"; run_classifier train "$1" ;;
+    train) run_classifier train "$1" ;;
     fmt) cargo fmt ;;
     lint) run_lint ;;
     clean) rm -rf "$TARGET" dist .cache ;;
-    help | -h | --help) usage ;;
-    *) usage >&2; die "unknown command: $command" ;;
+    help) usage ;;
 esac

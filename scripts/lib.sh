@@ -17,6 +17,7 @@ TRIPLE=wasm32-wasip1
 LINKED=$TARGET/$TRIPLE/release/portcullis.wasm
 MODULE=$TARGET/portcullis.wasm
 ENVOY_VERSION=1.40.0
+SUITES=(scripts fmt clippy native node package envoy clients)
 mkdir -p "$LOGS"
 
 die() {

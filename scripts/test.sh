@@ -10,7 +10,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
-ALL=(scripts fmt clippy native node package envoy clients)
 RESULTS=$LOGS/suites
 rm -rf "$RESULTS"
 mkdir -p "$RESULTS"
@@ -114,9 +113,9 @@ suite_clients() {
 }
 
 started=$(date +%s%3N)
-[ $# -gt 0 ] || set -- "${ALL[@]}"
+[ $# -gt 0 ] || set -- "${SUITES[@]}"
 for suite; do
-    declare -F "suite_$suite" >/dev/null || die "no suite is called $suite; there are: ${ALL[*]}"
+    declare -F "suite_$suite" >/dev/null || die "no suite is called $suite; there are: ${SUITES[*]}"
 done
 for suite; do "suite_$suite"; done
 printf 'all suites: %s\n' "$(since "$started")"

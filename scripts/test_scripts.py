@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -9,6 +11,8 @@ import unittest
 from pathlib import Path
 
 from scripts import check_module, package, tally
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def leb(number: int) -> bytes:
@@ -112,10 +116,48 @@ class Tally(unittest.TestCase):
 
 
 class Usage(unittest.TestCase):
-    def test_unknown_and_missing_pieces_have_their_codes(self):
-        for arguments, code in ((["help"], 0), (["nonsense"], 1), (["eval"], 1)):
-            done = subprocess.run(["./build.sh", *arguments], capture_output=True, check=False)
-            self.assertEqual(done.returncode, code, arguments)
+    """None of these may do anything: a copy of build.sh is run, far from what `clean` removes."""
+
+    COMMANDS = "demo test build ctl bench eval mutants fuzz package train fmt lint clean help".split()
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        (self.root / "scripts").mkdir()
+        for path in ("build.sh", "scripts/lib.sh", "scripts/setup.sh", "scripts/test.sh"):
+            shutil.copy(ROOT / path, self.root / path)
+        (self.root / "dist").mkdir()
+
+    def build(self, *arguments):
+        # Without a way to any tool but those of the shell, nothing can be built.
+        env = {"PATH": "/usr/bin:/bin", "CARGO_TARGET_DIR": str(self.root / "target"), "HOME": str(self.root)}
+        done = subprocess.run([self.root / "build.sh", *arguments], capture_output=True, text=True, check=False, env=env)
+        self.assertTrue((self.root / "dist").is_dir(), arguments)
+        return done
+
+    def test_every_command_answers_help_with_one_line(self):
+        for command in self.COMMANDS:
+            for flag in ("-h", "--help"):
+                done = self.build(command, flag)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+                self.assertRegex(done.stdout, rf"\Ausage: \./build\.sh {command}\b[^\n]*\n\Z")
+
+    def test_unknown_commands_and_arguments_are_refused(self):
+        for arguments in [[c, "--bogus"] for c in self.COMMANDS if c != "ctl"] + [
+            ["nonsense"], ["ctl"], ["eval"], ["train", "/nonexistent"], ["fmt", "--check"], ["test", "tidy"],
+            ["demo", "--config"], ["demo", "--config", "/nonexistent"], ["fuzz", "1m"], ["fuzz", "1", "2"],
+        ]:
+            done = self.build(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertIn("usage: ./build.sh", done.stderr)
+
+    def test_help_names_every_command_and_suite(self):
+        help_text = self.build("help").stdout
+        suites = re.findall(r"^suite_(\w+)\(\)", (ROOT / "scripts/test.sh").read_text(), re.MULTILINE)
+        self.assertGreater(len(suites), 5)
+        for word in self.COMMANDS + suites:
+            self.assertIn(word, help_text.split())
 
 
 if __name__ == "__main__":
