@@ -125,7 +125,7 @@ def main() -> int:
     for fault in found:
         print(f"{path.name} {fault}", file=sys.stderr)
     if not found:
-        print(f"{path.name}: {len(data):,} bytes of {MAX_BYTES:,} with weights, {len(REQUIRED)} callbacks exported")
+        print(f"{path.name}: {len(data):,} bytes; the limit is {MAX_BYTES:,}, {WEIGHTS.stat().st_size:,} of them for the classifier; {len(REQUIRED)} callbacks exported")
     return 1 if found else 0
 
 

@@ -45,6 +45,8 @@ def main() -> None:
     parser.add_argument("--rate-limit", type=int, default=8081, metavar="PORT", help="the rate limit service (envoy/gateway)")
     parser.add_argument("--fail-open", action="store_true", help="pass what the rate limit service does not answer (envoy/gateway)")
     args = parser.parse_args()
+    if args.jwt_key == SAMPLE_KEY:
+        print("render.py: warning: the key of tokens is the sample, which everybody knows; give --jwt-key", file=sys.stderr)
     primary, secondary, quarantine = args.models
     values = {
         "MODULE": args.module,
