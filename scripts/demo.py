@@ -24,6 +24,7 @@ def label(rule: str) -> str:
     return next(r["replace"] for r in json.loads(pack.read_text())["rules"] if r["id"] == rule)
 
 
+CONFIG = ROOT / "envoy/config/demo.json"
 ANN = ("ann", "support")
 TOM = ("tom", "trial")
 EVE = ("eve", "research")
@@ -43,10 +44,11 @@ def body(prompt: str | list, model: str = "gpt-4o-mini", **more) -> bytes:
 
 
 class Step:
-    """One step of the story. Prints it, and keeps what was not as told."""
+    """One step of the story. Prints it, and keeps what was not as told; where
+    it is not `judged`, what was told is no measure, and nothing is kept."""
 
-    def __init__(self, stage: Stage, number: int, text: str) -> None:
-        self.stage, self.number, self.text = stage, number, text
+    def __init__(self, stage: Stage, number: int, text: str, judged: bool) -> None:
+        self.stage, self.number, self.text, self.judged = stage, number, text, judged
         self.wrongs: list[str] = []
         self.exchanges: list[Exchange] = []
         stage.models["primary"].script = stage.models["secondary"].script = None
@@ -76,7 +78,7 @@ class Step:
         show.row("request", f"{who[0]} ({who[1]}): {says}" if who else f"without a token: {says}")
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        if not holds:
+        if not holds and self.judged:
             self.wrongs.append(otherwise)
             show.wrong(otherwise)
 
@@ -97,26 +99,46 @@ class Step:
         except (ValueError, KeyError, TypeError):
             self.expect(False, f"the error is not in OpenAI's shape: {exchange.answer.body[:60]!r}")
         self.expect(str(error.get("code")).startswith(code), f"the error's code is {error.get('code')}, not {code}")
-        show.row("model", "saw nothing")
-        show.row("client", f"got {status}: {json.dumps({'error': error})}")
+        self.model_row(exchange)
+        self.client_row(exchange)
         return error
 
-    def prompt_seen(self, exchange: Exchange, expected: str, cluster: str = "primary") -> None:
+    def model_row(self, exchange: Exchange) -> str | None:
         """What the last model that was asked read, in the last message."""
         if not exchange.seen:
-            return self.expect(False, "no model saw the request")
-        name, request = exchange.seen[-1]
-        seen = request.json()["messages"][-1]["content"]
+            show.row("model", "saw nothing")
+            return None
+        seen = exchange.seen[-1][1].json()["messages"][-1]["content"]
         show.row("model", f"saw {show.quoted(seen)}")
+        return seen
+
+    def client_row(self, exchange: Exchange) -> str:
+        """The text that the client got, or its error with the status."""
+        answer = exchange.answer
+        try:
+            text = answer.text()
+        except (ValueError, KeyError, IndexError, TypeError):
+            text = answer.body[:400].decode(errors="replace")
+            try:
+                # With spaces, where lines can be cut.
+                text = json.dumps(answer.json(), ensure_ascii=False)
+            except ValueError:
+                pass
+            show.row("client", f"got {answer.status}: {text}")
+        else:
+            show.row("client", f"got {show.quoted(text)}")
+        return text
+
+    def prompt_seen(self, exchange: Exchange, expected: str, cluster: str = "primary") -> None:
+        seen = self.model_row(exchange)
+        if not exchange.seen:
+            return self.expect(False, "no model saw the request")
+        name = exchange.seen[-1][0]
         self.expect(seen == expected, f"the model should have seen {show.quoted(expected)}")
         self.expect(name == cluster, f"cluster {name} was asked, not {cluster}")
 
     def text_got(self, exchange: Exchange, expected: str) -> None:
-        try:
-            text = exchange.answer.text()
-        except (ValueError, KeyError, IndexError, TypeError):
-            text = exchange.answer.body[:200].decode(errors="replace")
-        show.row("client", f"got {show.quoted(text)}")
+        text = self.client_row(exchange)
         self.expect(text == expected, f"the client should have got {show.quoted(expected)}")
 
     def found(self, exchange: Exchange, *wanted: str) -> None:
@@ -136,7 +158,10 @@ def clean(step: Step) -> None:
     step.verdict(exchange, 200, "allow")
     same = bool(exchange.seen) and exchange.seen[0][1].body == request
     step.expect(same, "the model did not see the request byte for byte")
-    show.row("model", f"saw the same {len(request)} bytes" if same else "saw something else")
+    if same:
+        show.row("model", f"saw the same {len(request)} bytes")
+    else:
+        step.model_row(exchange)
     step.expect(exchange.answer.body == reply.parts[0], "the answer is not the model's, byte for byte")
     step.text_got(exchange, "Open Orders and choose Change address.")
 
@@ -187,7 +212,8 @@ def card_to_client(step: Step) -> None:
     step.reply(chat_reply(f"The card on file is {CARD}.", prompt=20, completion=10))
     exchange = step.ask(ANN, body("Which card is on file?"), '"Which card is on file?"')
     step.verdict(exchange, 200, "redact")
-    show.row("model", f"wrote {show.quoted(f'The card on file is {CARD}.')}")
+    wrote = f"The card on file is {CARD}."
+    show.row("model", f"wrote {show.quoted(wrote)}" if exchange.seen else "saw nothing")
     step.text_got(exchange, f"The card on file is {CARD_MASK}.")
     step.found(exchange, "pii.card")
 
@@ -200,14 +226,19 @@ def card_in_stream(step: Step) -> None:
     step.reply(reply)
     exchange = step.ask(ANN, body("Which card is on file?", stream=True), '"Which card is on file?", streamed')
     step.verdict(exchange, 200, "redact")
+    if not exchange.seen or exchange.answer.status != 200:
+        step.expect(False, "there was no stream")
+        step.model_row(exchange)
+        step.client_row(exchange)
+        return
     left = paced.sent_at[1 : 1 + len(pieces)]
     got = [(at, text) for at, piece in exchange.answer.pieces if (text := delta(piece))]
     show.stream("stream", [(at - exchange.started, text) for at, text in zip(left, pieces)], got)
     step.text_got(exchange, f"The card on file is {CARD_MASK}, valid until May.")
     # It flows: text before the card is there long before the model is done.
-    early = "".join(text for at, text in got if at < left[3] - exchange.started)
+    early = "".join(text for at, text in got if left[3:] and at < left[3] - exchange.started)
     step.expect(early.startswith("The card on file"), "the stream was held back as a whole")
-    step.expect(exchange.answer.events()[-1] == "[DONE]", "the stream does not end in [DONE]")
+    step.expect(exchange.answer.events()[-1:] == ["[DONE]"], "the stream does not end in [DONE]")
     step.found(exchange, "pii.card")
 
 
@@ -239,7 +270,7 @@ def alias(step: Step) -> None:
     exchange = step.ask(ANN, body("Hi", model="fast"), 'asks for model "fast"')
     step.verdict(exchange, 200, "allow")
     seen = exchange.seen[-1][1].json()["model"] if exchange.seen else None
-    show.row("model", f'saw a request for model "{seen}"')
+    show.row("model", f'saw a request for model "{seen}"' if exchange.seen else "saw nothing")
     step.expect(seen == "gpt-4o-mini", "the alias was not resolved")
     step.text_got(exchange, "Certainly.")
 
@@ -253,13 +284,18 @@ def quota(step: Step) -> None:
         step.requested(TOM, f'"Tell me a story.", the {nth} time')
         line = (exchange.audit.get("quota") or [{}])[0]
         left.append(line.get("remaining"))
-        show.row("client", f"got {exchange.answer.status}; charged {line.get('charged')} tokens, {left[-1]} of 400 left")
+        if step.judged:
+            show.row("client", f"got {exchange.answer.status}; charged {line.get('charged')} tokens, {left[-1]} of 400 left")
+        else:
+            step.client_row(exchange)
+            show.audit(exchange)
         step.verdict(exchange, 200, "allow")
     step.expect(left == [270, 140, 10], f"expected 270, 140 and 10 left, got {left}")
     step.requested(TOM, '"Tell me a story.", once more')
     step.refused(sent[3], 429, "quota.trial")
     wait = sent[3].answer.header("retry-after") or ""
-    show.row("", f"retry-after: {wait} seconds, that is at midnight UTC")
+    if step.judged or wait:
+        show.row("", f"retry-after: {wait} seconds" + (", that is at midnight UTC" if step.judged else ""))
     step.expect(wait.isdigit() and 0 < int(wait) <= 86400, f"retry-after is {wait!r}")
 
 
@@ -277,7 +313,8 @@ def failover(step: Step) -> None:
     prompt = f"Is {CARD} a valid number?"
     exchange = step.ask(ANN, body(prompt), show.quoted(prompt))
     clusters = [name for name, _ in exchange.seen]
-    show.row("model", f"asked: {', then '.join(clusters)}; the first answered 503")
+    if clusters:
+        show.row("model", f"asked: {', then '.join(clusters)}; the first answered 503")
     step.expect(clusters == ["primary", "secondary"], f"asked were {clusters}")
     step.verdict(exchange, 200, "redact")
     step.prompt_seen(exchange, f"Is {CARD_MASK} a valid number?", cluster="secondary")
@@ -296,30 +333,31 @@ def failover_down(step: Step) -> None:
         step.stage.models["primary"].up()
 
 
-STORY: list[tuple[str, Callable[[Step], None]]] = [
-    ("A clean chat passes, byte for byte", clean),
-    ("Nobody is nobody: no token, no model", no_token),
-    ("An injection is blocked", injection),
-    ("So is one in invisible writing, in a tool's result", hidden_injection),
-    ("A body that two parsers read in two ways is refused", two_models),
-    ("A customer's card number never reaches the model", card_to_model),
-    ("Nor does one come back", card_to_client),
-    ("Not even in a live stream, cut in the middle", card_in_stream),
-    ("A credential is taken out", secret),
-    ("A model off the list is refused", model_refused),
-    ("An alias becomes the model's name", alias),
-    ("A token budget is spent, and then exhausted", quota),
-    ("A suspicious request goes to the quarantine model", quarantine),
-    ("The primary answers 503: the secondary takes over", failover),
-    ("The primary is down: the secondary takes over", failover_down),
+# What each step shows, what it does where nothing is claimed, and how.
+STORY: list[tuple[str, str, Callable[[Step], None]]] = [
+    ("A clean chat passes, byte for byte", "A clean chat", clean),
+    ("Nobody is nobody: no token, no model", "A request without a token", no_token),
+    ("An injection is blocked", "An injection", injection),
+    ("So is one in invisible writing, in a tool's result", "One in invisible writing, in a tool's result", hidden_injection),
+    ("A body that two parsers read in two ways is refused", "A body that two parsers read in two ways", two_models),
+    ("A customer's card number never reaches the model", "A card number in a prompt", card_to_model),
+    ("Nor does one come back", "A card number in an answer", card_to_client),
+    ("Not even in a live stream, cut in the middle", "A card number in a live stream", card_in_stream),
+    ("A credential is taken out", "A credential in a prompt", secret),
+    ("A model off the list is refused", "A model that the demo does not allow", model_refused),
+    ("An alias becomes the model's name", "A model that the demo has as an alias", alias),
+    ("A token budget is spent, and then exhausted", "The same request four times", quota),
+    ("A suspicious request goes to the quarantine model", "An injection from another group", quarantine),
+    ("The primary answers 503: the secondary takes over", "The primary answers 503", failover),
+    ("The primary is down: the secondary takes over", "The primary is down", failover_down),
 ]
 
 
-def tell(stage: Stage) -> tuple[int, list[Exchange]]:
+def tell(stage: Stage, judged: bool) -> tuple[int, list[Exchange]]:
     """All steps; returns how many went wrong, and every exchange."""
     wrong, exchanges = 0, []
-    for number, (text, play) in enumerate(STORY, 1):
-        step = Step(stage, number, text)
+    for number, (claim, plain, play) in enumerate(STORY, 1):
+        step = Step(stage, number, claim if judged else plain, judged)
         play(step)
         if step.exchanges:
             show.audit(step.exchanges[-1])
@@ -331,23 +369,27 @@ def tell(stage: Stage) -> tuple[int, list[Exchange]]:
     return wrong, exchanges
 
 
-def introduce(stage: Stage) -> None:
+def introduce(stage: Stage, judged: bool) -> None:
     show.say()
     show.say(f"Envoy {stage.version}, unmodified, with Portcullis as a wasm filter, configured by {stage.config.name}.")
     show.say("The models behind it are scripted. Each step says what was asked, what the model saw, what the")
     show.say("client got, and the main fields of the audit line; at the right, the time the filter took.")
+    if not judged:
+        show.say("The story is that of envoy/config/demo.json: with this configuration it is told and not judged.")
 
 
 def goodbye(stage: Stage) -> None:
     """How to talk to what --keep leaves behind."""
-    (stage.folder / "token").write_text(stage.token("ann", "support"))
+    for name, group in (ANN, TOM, EVE):
+        (stage.folder / f"{name}.token").write_text(stage.token(name, group))
     pid = stage.hand_over()
     url = f"http://127.0.0.1:{stage.port}/v1/chat/completions"
     show.say()
-    show.say("Envoy and the models are still up; the models repeat what they read. Talk to them as ann")
-    show.say("of group support, by a token that is valid for a day:")
+    show.say("Envoy and the models are still up; the models repeat what they read. Talk to them as ann of")
+    show.say("group support, or with tom.token as tom of trial, or with eve.token as eve of research; tokens")
+    show.say("are valid for a day:")
     show.say()
-    show.say(f"  TOKEN=$(cat {stage.folder}/token)")
+    show.say(f"  TOKEN=$(cat {stage.folder}/ann.token)")
     show.say(f"  curl -N {url} \\")
     show.say('    -H "authorization: Bearer $TOKEN" -H "content-type: application/json" \\')
     show.say(f"""    -d '{{"model":"fast","messages":[{{"role":"user","content":"Refund {CARD}"}}]}}'""")
@@ -363,8 +405,13 @@ def goodbye(stage: Stage) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./build.sh demo", description="Tell the story, and check that it goes as told.")
     parser.add_argument("--keep", action="store_true", help="leave Envoy and the models up")
-    parser.add_argument("--config", type=Path, default=ROOT / "envoy/config/demo.json", help="another configuration of the filter")
+    parser.add_argument("--config", type=Path, default=CONFIG, help="another configuration of the filter: the steps are told, not judged")
     args = parser.parse_args()
+    try:
+        judged = args.config.read_bytes() == CONFIG.read_bytes()
+        args.config.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"{args.config} cannot be read: {error}")
     sys.stdout.reconfigure(encoding="utf-8")
     # Terminated is like interrupted: what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -372,8 +419,8 @@ def main() -> int:
     stage = Stage(args.config)
     kept = False
     try:
-        introduce(stage)
-        wrong, exchanges = tell(stage)
+        introduce(stage, judged)
+        wrong, exchanges = tell(stage, judged)
         masked = next((e for e in exchanges if e.audit.get("decision") == "redact"), None)
         if masked:
             show.say()
@@ -392,13 +439,23 @@ def main() -> int:
             stage.close()
     took = f"{time.monotonic() - started:.1f} s"
     show.say()
+    left = "" if args.keep else " Nothing was left running."
+    if wrong and not judged:
+        show.say(show.paint(f"The filter, Envoy or a model failed, see above ({took}).", "bold", "red"))
+        return 1
+    if not judged:
+        show.say(show.paint(f"All {len(STORY)} steps are told, and not judged ({took}).{left}", "bold"))
+        return 0
     if wrong:
         show.say(show.paint(f"{wrong} of {len(STORY)} steps did not go as told ({took}).", "bold", "red"))
         return 1
-    left = "" if args.keep else " Nothing was left running."
     show.say(show.paint(f"All {len(STORY)} steps went as told ({took}).{left}", "bold", "green"))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; nothing was left running", file=sys.stderr)
+        sys.exit(130)

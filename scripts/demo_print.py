@@ -24,7 +24,13 @@ def paint(text: str, *styles: str) -> str:
 
 
 def say(text: str = "") -> None:
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Nobody reads on. What is in the buffer goes nowhere, and the exit of
+        # the interpreter does not complain of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def title(number: int, text: str, exchange: Exchange) -> None:
@@ -67,14 +73,18 @@ def audit(exchange: Exchange) -> None:
     say("    " + paint(f"{'audit':<{LABEL}}", "dim") + text)
     if reason := record.get("deny_reason"):
         say(f"{INDENT}reason   {reason}")
+    if reason := record.get("would_deny"):
+        say(f"{INDENT}would    deny for {reason}, only recorded")
     for finding in record.get("findings", []):
-        say(f"{INDENT}finding  {finding['rule']} ×{finding['count']} in {finding['where']}: {finding['action']}")
+        recorded = "" if finding.get("enforced", True) or finding["action"] == "flag" else ", only recorded"
+        say(f"{INDENT}finding  {finding['rule']} ×{finding['count']} in {finding['where']}: {finding['action']}{recorded}")
         if finding.get("transforms"):
             say(f"{INDENT}         seen through {', '.join(finding['transforms'])}")
     for quota in record.get("quota", []):
         left = quota["remaining"]
+        over = ": over, only recorded" if quota.get("over") else ""
         held, charged = f"{quota['reserved']:,}", f"{quota['charged']:,}"
-        say(f"{INDENT}quota    {quota['name']}: held {held}, charged {charged}, {left:,} left")
+        say(f"{INDENT}quota    {quota['name']}: held {held}, charged {charged}, {left:,} left{over}")
 
 
 def stream(label: str, sent: list[tuple[float, str]], got: list[tuple[float, str]]) -> None:

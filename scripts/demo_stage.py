@@ -216,10 +216,21 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def fault(status: int, message: str) -> Reply:
+    kind = "invalid_request_error" if status == 400 else "not_implemented"
+    return Reply.json({"error": {"message": message, "type": kind, "param": None, "code": kind}}, status=status)
+
+
 def echo(request: Recorded) -> Reply:
     """A model that repeats what it was asked: the demo's visitor sees the mask."""
-    body = request.json()
-    text = "The model read: " + str(body["messages"][-1]["content"])
+    if request.method != "POST" or not request.path.split("?")[0].endswith("/chat/completions"):
+        return fault(501, "the demo's model speaks chat completions only")
+    try:
+        body = request.json()
+        content = body["messages"][-1].get("content")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return fault(400, "the demo's model found no message in the request")
+    text = "The model read: " + (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False))
     if body.get("stream"):
         reply = chat_stream([text[i : i + 6] for i in range(0, len(text), 6)], tokens=(20, 10))
         reply.parts = Paced(reply.parts, 0.05)
