@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 BENCHES=(latency phases stream)
 # A line for each command: its name, its arguments, what it does.
-COMMANDS="demo|[--keep] [--config FILE]|build, start Envoy with the filter, send the story's requests
+COMMANDS="demo|[--keep] [--config FILE]|build, start Envoy with the filter, send the story's requests; with FILE they are told, and judged only with --judge
 test|[SUITE...]|every check and every suite; or only those named: ${SUITES[*]}
 build||the module for Envoy: target/portcullis.wasm
 ctl|ARGS...|portcullisctl, the command line tool, built where needed; \`ctl help\` is its own help
@@ -78,7 +78,7 @@ check_arguments() {
         demo)
             while [ $# -gt 0 ]; do
                 case $1 in
-                    --keep) ;;
+                    --keep | --judge) ;;
                     --config=*) [ -f "${1#*=}" ] || wrong_usage demo "there is no file ${1#*=}" ;;
                     --config)
                         [ $# -gt 1 ] || wrong_usage demo "--config wants a file"

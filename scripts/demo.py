@@ -406,9 +406,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./build.sh demo", description="Tell the story, and check that it goes as told.")
     parser.add_argument("--keep", action="store_true", help="leave Envoy and the models up")
     parser.add_argument("--config", type=Path, default=CONFIG, help="another configuration of the filter: the steps are told, not judged")
+    parser.add_argument("--judge", action="store_true", help="judge the steps by the story all the same")
     args = parser.parse_args()
     try:
-        judged = args.config.read_bytes() == CONFIG.read_bytes()
+        judged = args.judge or args.config.read_bytes() == CONFIG.read_bytes()
         args.config.read_text()
     except (OSError, UnicodeDecodeError) as error:
         parser.error(f"{args.config} cannot be read: {error}")

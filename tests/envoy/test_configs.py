@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from client import Http1
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -157,7 +160,53 @@ def test_the_demo_tells_its_story():
 
 def test_the_demo_notices_when_the_story_is_false():
     # Without identities, models and quotas much of it is.
-    run, left = demo("--config", str(ROOT / "envoy/config/minimal.json"))
+    run, left = demo("--judge", "--config", str(ROOT / "envoy/config/minimal.json"))
     assert run.returncode == 1, run.stdout[-3000:]
     assert "steps did not go as told" in run.stdout and "Traceback" not in run.stderr
     assert "WRONG" in run.stdout and not left
+
+
+def test_the_demo_tells_another_configuration_as_it_is():
+    run, left = demo("--config", str(ROOT / "envoy/config/monitor.json"))
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert "WRONG" not in run.stdout and "not judged" in run.stdout and not left
+    # What the models saw, and what would have been done.
+    assert 'saw "Refund 4111 1111 1111 1111' in run.stdout
+    assert "block, only recorded" in run.stdout and "deny for policy.model, only recorded" in run.stdout
+
+
+def test_the_demo_refuses_a_configuration_that_is_not_there():
+    run, left = demo("--config", str(ROOT / "envoy/config/nonexistent.json"))
+    assert run.returncode == 2 and "cannot be read" in run.stderr
+    assert "Traceback" not in run.stderr and not left
+
+
+def test_what_the_demo_keeps_speaks_chat_completions_only():
+    run, _ = demo("--keep")
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    folder = Path(re.search(r"cat (\S+)/ann\.token", run.stdout)[1])
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)/v1/", run.stdout)[1])
+    keeper = int(re.search(r"kill (\d+)$", run.stdout, re.MULTILINE)[1])
+    try:
+        tokens = {name: (folder / f"{name}.token").read_text() for name in ("ann", "tom", "eve")}
+        assert len(set(tokens.values())) == 3
+
+        def ask(path: str, model: str, **more):
+            body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], **more}).encode()
+            headers = [("content-type", "application/json"), ("authorization", "Bearer " + tokens["ann"])]
+            with Http1(port) as connection:
+                return connection.request("POST", path, body, headers=headers)
+
+        # More than Envoy by default takes before it ejects a model.
+        for _ in range(6):
+            answer = ask("/v1/messages", "gpt-4o-mini", max_tokens=10)
+            assert answer.status == 501 and "chat completions only" in answer.body.decode()
+        for model in ("fast", "local-llama"):
+            answer = ask("/v1/chat/completions", model)
+            assert (answer.status, answer.text()) == (200, "The model read: Hi")
+    finally:
+        os.kill(keeper, signal.SIGTERM)
+    until = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()
