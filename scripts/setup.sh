@@ -116,17 +116,23 @@ build_test_runner() {
 # Budgets over several Envoys live in one. Should the package start a server,
 # it is not the tests': theirs have a socket and no port.
 setup_redis() {
-    command -v redis-server >/dev/null && return
-    need apt-get "install redis-server (Redis 6 or later)"
+    from_apt redis-server redis-server "Redis 6 or later"
+}
+
+# A tool that reads the image as others will.
+setup_skopeo() {
+    from_apt skopeo skopeo "any release"
+}
+
+# from_apt COMMAND PACKAGE WHICH: Debian's package, where the command is missing.
+from_apt() {
+    command -v "$1" >/dev/null && return
+    need apt-get "install $2 ($3)"
     step "refresh the list of packages" "check the network" apt-get -qq update
-    step "install redis-server" "apt-get install redis-server" \
-        apt-get -qq install -y --no-install-recommends redis-server
+    step "install $2" "apt-get install $2" apt-get -qq install -y --no-install-recommends "$2"
 }
 
 # wasm-opt, from Debian's package; any later release will do.
 setup_binaryen() {
-    command -v wasm-opt >/dev/null && return
-    need apt-get "install binaryen, which has wasm-opt"
-    step "refresh the list of packages" "check the network" apt-get -qq update
-    step "install binaryen" "apt-get install binaryen" apt-get -qq install -y binaryen
+    from_apt wasm-opt binaryen "which has wasm-opt"
 }

@@ -94,6 +94,7 @@ pytest_suite() {
 
 suite_package() {
     prepare_proxy
+    setup_skopeo
     pytest_suite package "$VENV/bin/python" tests/package
 }
 
