@@ -39,7 +39,7 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "found values stay in the body",
-        "src/session/inspect.rs",
+        "src/session/decoded.rs",
         "out.push(Edit { range:",
         "drop(Edit { range:",
         SESSION,
