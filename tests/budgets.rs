@@ -181,6 +181,47 @@ fn a_stream_that_outgrows_its_reservation_asks_for_more_until_there_is_none() {
     assert_eq!(record["quota"][0]["remaining"].as_u64().unwrap(), 4000 - charged);
 }
 
+/// One stream of 120 events; the text and the usage it ends with.
+fn capped_stream(piece: &str, told: u64) -> (Vec<Vec<u8>>, Value, Value) {
+    let quota =
+        json!({ "name": "t", "per": "subject", "unit": "output_tokens", "limit": 130, "window": "1d" });
+    let (config, mut worker) = (config(with_quota(quota), json!({})), worker());
+    let body =
+        chat("hi", json!({ "stream": true, "max_tokens": 120, "stream_options": { "include_usage": true } }));
+    let mut events = deltas(&vec![json!({ "content": piece }); 120], "length");
+    let usage = json!({ "id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [],
+        "usage": { "prompt_tokens": 1, "completion_tokens": told, "total_tokens": 1 + told } });
+    events.insert(events.len() - 1, format!("data: {usage}\n\n").into_bytes());
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &body));
+    exchange.open("200", "text/event-stream");
+    for (n, event) in events.iter().enumerate() {
+        exchange.chunk(event, n + 1 == events.len());
+    }
+    let response = String::from_utf8(exchange.response.clone()).unwrap();
+    let record = exchange.finish();
+    (events, Value::from(response), record)
+}
+
+/// Found under load: the last token of a capped answer filled its reservation,
+/// no more was left for others, and a complete answer ended in an error.
+#[test]
+fn an_answer_that_fills_its_cap_is_not_cut() {
+    // One token an event, then six bytes a token: both keep to the cap.
+    for piece in ["for ", "longer"] {
+        let (events, response, record) = capped_stream(piece, 120);
+        assert_eq!(response, String::from_utf8(events.concat()).unwrap());
+        assert_eq!(record["decision"], "allow", "{piece}");
+        let line = &record["quota"][0];
+        // Nothing beyond the cap was taken from others, not even for a while.
+        assert_eq!((&line["reserved"], &line["charged"]), (&json!(120), &json!(120)));
+    }
+    // A provider that ignores the cap is cut where no budget is left.
+    let (_, response, record) = capped_stream("a dozen byte", 360);
+    assert!(response.as_str().unwrap().contains("quota.t"));
+    assert_eq!((&record["decision"], &record["deny_reason"]), (&json!("deny"), &json!("quota.t")));
+}
+
 #[test]
 fn a_quota_that_only_records_says_what_it_would_have_done() {
     let quota = json!({ "name": "n", "per": "subject", "unit": "requests", "limit": 1, "window": "1d", "monitor": true });

@@ -105,7 +105,13 @@ impl Session {
         };
         self.money = Money::reserve(&policy.quotas, &scope, &ask, &config.quota_hasher, plan.fingerprint);
         self.money.expect(plan.input_tokens);
-        self.money.cover(output, now_ms, policy.quotas.iter().filter_map(quota::Quota::lease_ms).min());
+        let capped = plan.output_cap.is_some() || limits.max_output_tokens.is_some();
+        self.money.cover(
+            output,
+            capped,
+            now_ms,
+            policy.quotas.iter().filter_map(quota::Quota::lease_ms).min(),
+        );
         self.phase = Phase::Reserving(Box::new(plan));
         self.advance(now_ms)
     }

@@ -18,11 +18,20 @@ const MORE_TOKENS: u64 = 1024;
 /// stream holds fewer.
 const AHEAD_TOKENS: u64 = 256;
 
+/// UTF-8 bytes of text that a token is taken for where the request itself caps
+/// the output. The provider keeps to its cap in its own tokens, and long words
+/// or indented code give more bytes a token than [`BYTES_PER_TOKEN`]: by that
+/// measure an answer would be cut that kept to its cap.
+const CAPPED_BYTES_PER_TOKEN: u64 = 2 * BYTES_PER_TOKEN;
+
 /// What of the output is covered by what is held.
 #[derive(Debug, Default)]
 pub(super) struct Cover {
     /// Output tokens.
     output: u64,
+    /// The request goes upstream with a cap that `output` covers: only a
+    /// provider that ignores it produces more.
+    capped: bool,
     /// What the extension under way adds.
     more: u64,
     /// Shortest lease among the quotas, and when it was renewed.
@@ -32,9 +41,28 @@ pub(super) struct Cover {
     denied: Option<Denied>,
 }
 
+impl Cover {
+    /// Output tokens so far: as the provider counts them, or estimated.
+    fn produced(&self, seen: &Seen) -> u64 {
+        let told = seen.usage.and_then(|usage| usage.output).unwrap_or(0);
+        let bytes = if self.capped { CAPPED_BYTES_PER_TOKEN } else { BYTES_PER_TOKEN };
+        told.max(seen.text_bytes.div_ceil(bytes))
+    }
+
+    /// More should be held: ahead of the text, but for a capped answer, which
+    /// must not take from others what it will not use.
+    fn is_outgrown(&self, produced: u64) -> bool {
+        if self.capped {
+            return produced > self.output;
+        }
+        // A reservation smaller than the margin is outgrown by its first token.
+        produced.saturating_add(AHEAD_TOKENS) > self.output && produced.saturating_mul(2) > self.output
+    }
+}
+
 impl Money {
-    pub(super) fn cover(&mut self, output: u64, now_ms: u64, lease_ms: Option<u64>) {
-        self.cover = Cover { output, lease_ms, renewed_ms: now_ms, ..Cover::default() };
+    pub(super) fn cover(&mut self, output: u64, capped: bool, now_ms: u64, lease_ms: Option<u64>) {
+        self.cover = Cover { output, capped, lease_ms, renewed_ms: now_ms, ..Cover::default() };
     }
 
     /// End an extension, if one is under way.
@@ -75,10 +103,8 @@ impl Session {
         if !matches!(self.phase, Phase::Sent) || !matches!(self.money.state, State::Held(_)) {
             return flow;
         }
-        let produced = self.live.as_ref().map_or(0, |live| output_of(&live.seen));
-        let outgrown = cover.denied.is_none() && produced.saturating_add(AHEAD_TOKENS) > cover.output;
-        // A reservation smaller than the margin is outgrown by its first token.
-        let outgrown = outgrown && produced > 0 && produced.saturating_mul(2) > cover.output;
+        let produced = self.live.as_ref().map_or(0, |live| cover.produced(&live.seen));
+        let outgrown = cover.denied.is_none() && cover.is_outgrown(produced);
         let due = cover.lease_ms.is_some_and(|ms| now_ms.saturating_sub(cover.renewed_ms) >= ms / 2);
         if outgrown || due {
             let model = self.asked.model.clone().unwrap_or_default();
@@ -96,7 +122,8 @@ impl Session {
 
     /// More than what is held was produced, and no more was granted.
     pub(super) fn is_spent(&self, seen: &Seen) -> bool {
-        self.enforces() && self.money.cover.denied.is_some() && output_of(seen) >= self.money.cover.output
+        let cover = &self.money.cover;
+        self.enforces() && cover.denied.is_some() && cover.produced(seen) > cover.output
     }
 
     pub(super) fn spent_quota(&self) -> Cut {
@@ -183,10 +210,4 @@ impl Session {
         };
         headers(self.style(), &[standing], now_ms)
     }
-}
-
-/// Output tokens so far: as the provider counts them, or estimated.
-fn output_of(seen: &Seen) -> u64 {
-    let told = seen.usage.and_then(|usage| usage.output).unwrap_or(0);
-    told.max(seen.text_bytes.div_ceil(BYTES_PER_TOKEN))
 }
