@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,6 @@ from agents import Server, agent_card, agent_server, tool_server  # noqa: E402
 from envoy import Envoy, Options  # noqa: E402
 from plugin import plugin  # noqa: E402
 from upstream import Reply, Upstream  # noqa: E402
-
 
 
 def sent_to(name: str) -> dict[str, str]:
@@ -90,6 +91,7 @@ def configuration() -> dict:
         policies=[
             everybody | {"name": "tokens", "match": {"groups": ["tokens"]}, "scan": everybody["scan"] | {"request": tokens}},
             everybody | {"name": "once", "match": {"groups": ["once"]}, "quotas": [once]},
+            everybody | {"name": "open-models", "match": {"groups": ["open-models"]}, "models": {"allow": ["open-*"]}},
             everybody,
         ]
     )
@@ -111,6 +113,13 @@ class Gate:
     servers: dict[str, str]
     # What the tools and the agent were told.
     heard: list[str]
+
+    def seen_by_the_model(self, scripted: Upstream) -> str:
+        """The last request as it came to `scripted`, or else to aimock."""
+        if scripted.requests:
+            return scripted.last.body.decode()
+        with urllib.request.urlopen(self.aimock + "/__aimock/journal") as answer:
+            return json.dumps(json.load(answer)[-1]["body"], ensure_ascii=False)
 
 
 @pytest.fixture(scope="session")

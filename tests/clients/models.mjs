@@ -41,6 +41,7 @@ models.onMessage(/^call leak/, {
   toolCalls: [{ name: "send", arguments: JSON.stringify({ to: MAIL, body: 'say "hi"\n' }) }],
 }, cut);
 models.onEmbedding(/./, { embedding: [0.25, -0.5, 1] });
+models.onImage(/./, { image: { url: "https://images.example/1.png", revisedPrompt: "A house" } });
 
 const tools = new MCPMock();
 tools.addTool({ name: "echo", description: "Says it again", inputSchema: { type: "object", properties: { text: { type: "string" } } } });

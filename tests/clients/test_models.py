@@ -5,9 +5,7 @@ what it raises when its own provider refuses."""
 from __future__ import annotations
 
 import ast
-import json
 import re
-import urllib.request
 import uuid
 from functools import cache
 from pathlib import Path
@@ -77,14 +75,6 @@ def talk(gate: Gate, scripted: Upstream, kind: type[Sdk]) -> Talk:
     return Talk(gate, scripted, kind)
 
 
-def seen_by_the_model(talk: Talk, streamed: bool) -> str:
-    """The last request as it came to the model."""
-    if talk.scripted.requests:
-        return talk.scripted.last.body.decode()
-    with urllib.request.urlopen(talk.gate.aimock + "/__aimock/journal") as answer:
-        return json.dumps(json.load(answer)[-1]["body"], ensure_ascii=False)
-
-
 @every_sdk
 @whole_and_streamed
 @pytest.mark.parametrize("prompt", ["greet", "call weather"])
@@ -110,7 +100,7 @@ def test_an_answer_is_as_without_the_filter(talk, records, streamed, prompt):
 def test_the_model_sees_labels(talk, streamed):
     turn = talk.say(f"repeat: mail {EMAIL}, card {CARD}.", streamed)
     assert turn.text == "mail [EMAIL], card [CARD-NUMBER]."
-    seen = seen_by_the_model(talk, streamed)
+    seen = talk.gate.seen_by_the_model(talk.scripted)
     assert "[EMAIL]" in seen and EMAIL not in seen and CARD not in seen
 
 
@@ -142,7 +132,7 @@ def test_placeholders_go_out_and_values_come_back(talk, streamed, tools):
         assert turn.calls == [("send", {"to": said, "body": 'say "hi"\n'})]
     else:
         assert turn.text == said
-    seen = seen_by_the_model(talk, streamed)
+    seen = talk.gate.seen_by_the_model(talk.scripted)
     assert len(re.findall(r"\[EMAIL_\w+\]", seen)) == 1 and EMAIL not in seen and CARD not in seen
 
 
