@@ -9,6 +9,7 @@
 //! | [`detect`] | a text and a rule set | matches |
 //! | [`rules`] | rule packs as written | a checked rule set |
 //! | [`quota`] | what a request asks, what a call spent | admitted or denied; shared cells with compare-and-swap |
+//! | [`baseline`] | what a call names and spends | what of it is out of the ordinary |
 //! | [`policy`] | an identity, a finding | the policy that applies, the action |
 //! | [`config`] | the operator's JSON | everything above, checked and compiled |
 //! | [`audit`] | all decisions | one line without matched text |
@@ -23,6 +24,7 @@
 extern crate portcullis_node_test;
 
 pub mod audit;
+pub mod baseline;
 pub mod config;
 pub mod detect;
 #[cfg(all(target_arch = "wasm32", not(feature = "no-abi")))]

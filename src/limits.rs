@@ -134,3 +134,17 @@ pub const JOINED_BYTES: usize = 512;
 /// Tokens of one request as published for Envoy's rate limit filter, which
 /// charges nothing at all for a number above this.
 pub const MAX_PUBLISHED_TOKENS: u64 = 1_000_000_000;
+
+/// Cells of the table of baselines, and the bytes of one: with both the table
+/// never takes more than 67 MB of the host, whoever sends what. A subject with
+/// two models and ten tools takes some 500 bytes, so there is room for some
+/// hundred thousand; an unused cell takes none.
+pub const BASELINE_CELLS: u32 = 4096;
+/// See [`BASELINE_CELLS`].
+pub const BASELINE_CELL_BYTES: usize = 16 * 1024;
+
+/// Bytes of what is known of one subject: one must not take the room of all.
+pub const BASELINE_SKETCH_BYTES: usize = 8 * 1024;
+
+/// Names in a list of a baseline. Providers take up to 128 tools in a request.
+pub const BASELINE_NAMES: usize = 128;

@@ -15,7 +15,6 @@ use std::rc::Rc;
 
 use drive::*;
 use portcullis::config::Config;
-use portcullis::quota;
 use portcullis::session::{Command, Event, Flow, Scratch, Session};
 use serde_json::{Value, json};
 
@@ -133,14 +132,14 @@ fn a_quota_that_cannot_be_metered_passes_only_where_faults_may() {
         session.step(Event::RequestHeaders { headers: &headers, claims: &[], end: false }, 0, &mut scratch);
         let body = chat("hi", json!({}));
         let mut step = session.step(Event::RequestEnd { body: &body }, 0, &mut scratch);
-        while step.update.is_some() {
-            step = session.step(Event::Updated(quota::Outcome::Fault(quota::Fault::Host)), 0, &mut scratch);
+        while let Some((_, update)) = step.update {
+            step = session.step(Event::Updated(update.failed()), 0, &mut scratch);
         }
         assert_eq!(step.flow == Flow::Continue, passes, "{on_fault}");
         assert_eq!(session.host_fault(), passes);
         let mut step = session.step(Event::Done { status: 0, added_us: 0 }, 0, &mut scratch);
-        while step.update.is_some() {
-            step = session.step(Event::Updated(quota::Outcome::Fault(quota::Fault::Host)), 0, &mut scratch);
+        while let Some((_, update)) = step.update {
+            step = session.step(Event::Updated(update.failed()), 0, &mut scratch);
         }
         let line = step.commands.into_iter().find_map(|c| match c {
             Command::Audit(line) => Some(line),

@@ -17,14 +17,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rules", &["limits", "order", "text"]),
     ("detect", &["limits", "order", "lanes", "text", "rules"]),
     ("quota", &["limits", "order", "lanes"]),
+    ("baseline", &["limits", "order", "quota"]),
     ("audit", &["limits"]),
-    ("policy", &["limits", "rules", "quota"]),
-    ("config", &["limits", "text", "wire", "rules", "detect", "quota", "audit", "policy"]),
+    ("policy", &["limits", "rules", "quota", "baseline"]),
+    ("config", &["limits", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "policy"]),
     (
         "session",
-        &["limits", "order", "text", "wire", "rules", "detect", "quota", "audit", "policy", "config"],
+        &[
+            "limits", "order", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "policy",
+            "config",
+        ],
     ),
-    ("host", &["limits", "quota", "config", "policy", "session"]),
+    ("host", &["limits", "config", "policy", "session"]),
 ];
 
 /// Words that have no place in the library, and why.

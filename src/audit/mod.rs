@@ -15,6 +15,6 @@ pub fn timestamp(unix_ms: u64) -> String {
 }
 
 pub use record::{
-    CalledTool, Coverage, CoverageState, Decision, Finding, ListedTool, Mcp, Outcome, PromptDigest,
-    QuotaLine, Record, ResponseDigest, UsageLine,
+    AnomalyLine, CalledTool, Coverage, CoverageState, Decision, Finding, ListedTool, Mcp, Outcome,
+    PromptDigest, QuotaLine, Record, ResponseDigest, UsageLine,
 };

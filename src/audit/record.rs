@@ -56,6 +56,12 @@ pub struct Record {
     pub mcp: Option<Mcp>,
     /// What the rules found, by rule and place.
     pub findings: Vec<Finding>,
+    /// What was out of the ordinary for the subject.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub anomalies: Vec<AnomalyLine>,
+    /// Whose baseline an operator asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline_of: Option<String>,
     /// Values that placeholders stood for.
     #[serde(skip_serializing_if = "Placeholders::is_unused")]
     pub placeholders: Placeholders,
@@ -177,6 +183,26 @@ pub struct Finding {
     pub features: Vec<String>,
     /// How often.
     pub count: u32,
+}
+
+/// See [`Record::anomalies`].
+#[derive(Clone, Debug, Serialize)]
+pub struct AnomalyLine {
+    /// Id of the finding.
+    pub kind: &'static str,
+    /// The name that is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What jumped: `requests`, `tokens` or `cost_nano_usd`, its sum in the
+    /// interval so far, and the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[allow(missing_docs)]
+    pub value: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[allow(missing_docs)]
+    pub limit: Option<f64>,
 }
 
 /// See [`Record::placeholders`].

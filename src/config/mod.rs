@@ -1,6 +1,7 @@
 //! The configuration: as written, then resolved into what the data path uses.
 
 pub mod access;
+pub mod baseline;
 mod identity;
 mod path;
 mod resolve;
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::audit::Hasher;
 use crate::detect::{Engine, Injection};
-use crate::policy::{Policy, Source};
+use crate::policy::{Glob, Policy, Source};
 use crate::quota;
 use crate::rules::{RuleIndex, RuleSet};
 
@@ -41,6 +42,10 @@ pub struct Config {
     pub aliases: BTreeMap<String, String>,
     /// Prices of models.
     pub prices: quota::price::Table,
+    /// How subjects are learned.
+    pub baseline: crate::baseline::Rule,
+    /// Who may see and forget what is known of a subject.
+    pub operator: Option<Operator>,
     /// Policies in order.
     pub policies: Vec<Policy>,
     /// Compiled rules.
@@ -72,6 +77,17 @@ pub const CLAIM_ROUTE_DIALECT: usize = 2;
 /// Index of the first attribute that identity sources refer to. They count
 /// from here.
 pub const FIRST_IDENTITY_CLAIM: usize = 3;
+
+/// The operators' endpoint.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// Path, exactly.
+    pub path: String,
+    /// Subjects that may use it.
+    pub subjects: Vec<Glob>,
+    /// Groups that may.
+    pub groups: Vec<String>,
+}
 
 /// Why a configuration is refused: where, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

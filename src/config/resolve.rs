@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sha2::{Digest as _, Sha256};
 
 use super::written::{self, ActionSetting, Document};
-use super::{Config, ConfigError, access, identity, path};
+use super::{Config, ConfigError, access, baseline, identity, path};
 use crate::audit::{self, digest::hex};
 use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
@@ -51,6 +51,8 @@ impl Config {
             max_response_bytes: body_cap("traffic.max_response_bytes", document.traffic.max_response_bytes)?,
             aliases: document.models.aliases,
             prices,
+            baseline: baseline::rule(&document.baseline)?,
+            operator: baseline::operator(&document.baseline)?,
             policies,
             engine,
             injection,
@@ -209,6 +211,7 @@ fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigE
         limits: limits(&written.limits, at)?,
         quotas,
         scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
+        habits: baseline::habits(written.baseline.as_ref(), at)?,
     })
 }
 

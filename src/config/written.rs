@@ -8,6 +8,7 @@ use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::access::{A2aWritten, McpWritten, Tools};
+use super::baseline::{BaselineWritten, HabitsWritten};
 use crate::policy::Action;
 use crate::rules;
 
@@ -29,6 +30,9 @@ pub struct Document {
     /// Names and prices of models.
     #[serde(default)]
     pub models: Models,
+    /// How subjects are learned.
+    #[serde(default)]
+    pub baseline: BaselineWritten,
     /// First one that matches wins; none: denied.
     pub policies: Vec<Policy>,
     /// Which rules run.
@@ -266,6 +270,9 @@ pub struct Policy {
     /// What happens on findings.
     #[serde(default)]
     pub scan: Scan,
+    /// What happens where a subject does what it never did; absent: nobody looks.
+    #[serde(default)]
+    pub baseline: Option<HabitsWritten>,
 }
 
 /// Conditions of a policy. A list that is empty does not restrict; all that

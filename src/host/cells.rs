@@ -1,7 +1,7 @@
-//! Quota cells in Envoy's shared data: one map for all workers, with compare-and-swap.
+//! Cells in Envoy's shared data: one map for all workers, with compare-and-swap.
 
 use super::hostcalls;
-use crate::quota::{self, Fault, Op, Outcome};
+use crate::session::{Answer, Update};
 
 /// Swaps tried before the cell counts as out of order. Each failure means that
 /// another worker got through, so 64 workers at most fail 63 times in a row;
@@ -13,21 +13,21 @@ const MAX_TRIES: u32 = 10_000;
 /// one does not match and nothing is lost. Zero would overwrite.
 const ABSENT: u32 = u32::MAX;
 
-/// Apply `op` to the cell at `key`, exactly once.
-pub(super) fn update(key: &str, op: &Op, now_ms: u64) -> Outcome {
+/// Apply `update` to the cell at `key`, exactly once.
+pub(super) fn update(key: &str, update: &Update, now_ms: u64) -> Answer {
     for _ in 0..MAX_TRIES {
         let held = hostcalls::shared(key);
         let (bytes, version) = match &held {
             Some((bytes, version)) => (Some(bytes.as_slice()), *version),
             None => (None, ABSENT),
         };
-        let applied = quota::apply(bytes, op, now_ms);
-        let Some(new) = applied.cell else { return applied.outcome };
+        let (new, answer) = update.apply(bytes, now_ms);
+        let Some(new) = new else { return answer };
         match hostcalls::set_shared(key, &new, version) {
-            Ok(true) => return applied.outcome,
+            Ok(true) => return answer,
             Ok(false) => continue,
             Err(_) => break,
         }
     }
-    Outcome::Fault(Fault::Host)
+    update.failed()
 }

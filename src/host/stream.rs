@@ -52,9 +52,9 @@ impl Stream {
                 }
             }
             match step.update {
-                Some((key, op)) => {
-                    let outcome = cells::update(&key, &op, now_ms);
-                    step = session.step(Event::Updated(outcome), now_ms, &mut scratch);
+                Some((key, update)) => {
+                    let answer = cells::update(&key, &update, now_ms);
+                    step = session.step(Event::Updated(answer), now_ms, &mut scratch);
                 }
                 None => break step.flow,
             }

@@ -2,11 +2,13 @@
 
 pub mod access;
 mod glob;
+mod habits;
 mod identity;
 mod rulings;
 mod select;
 
 pub use glob::{BadGlob, Glob, GlobSet};
+pub use habits::{Act, Habits};
 pub use identity::{Claim, Identity, Source, split_pairs};
 pub use rulings::{Action, Actions, Ruling, Scan};
 pub use select::{Limits, Policy, select};

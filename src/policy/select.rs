@@ -1,7 +1,7 @@
 //! Which policy a request falls under.
 
 use super::access::Access;
-use super::{Glob, GlobSet, Identity, Scan};
+use super::{Glob, GlobSet, Habits, Identity, Scan};
 use crate::quota;
 
 /// A policy, ready to use.
@@ -27,6 +27,8 @@ pub struct Policy {
     pub quotas: Vec<quota::Quota>,
     /// Actions on findings.
     pub scan: Scan,
+    /// What happens where a subject does what it never did; `None`: nobody looks.
+    pub habits: Option<Habits>,
 }
 
 /// Caps on one request.
@@ -104,6 +106,7 @@ mod tests {
             limits: Limits::default(),
             quotas: Vec::new(),
             scan: Scan::default(),
+            habits: None,
         }
     }
 

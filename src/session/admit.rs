@@ -53,20 +53,26 @@ impl Session {
         estimate.total()
     }
 
-    /// Start to reserve; the request waits until the cells have answered.
-    pub(super) fn admit(&mut self, plan: Plan, now_ms: u64) -> Flow {
-        let limits = self.policy().map(|p| p.limits.clone()).unwrap_or_default();
-        let cap = match (plan.output_cap, limits.max_output_tokens) {
+    /// The most output that a plan may bring, and all amounts with it.
+    fn most(&self, plan: &Plan) -> (u64, quota::Amounts) {
+        let limit = self.policy().and_then(|p| p.limits.max_output_tokens);
+        let cap = match (plan.output_cap, limit) {
             (Some(a), Some(b)) => a.min(b),
             (Some(a), None) | (None, Some(a)) => a,
             (None, None) => DEFAULT_OUTPUT_TOKENS,
         };
-        let model = self.asked.model.clone().unwrap_or_default();
+        let model = self.asked.model.as_deref().unwrap_or_default();
         let output = cap.saturating_mul(u64::from(plan.choices.max(1)));
-        let ask = self.amounts(&model, plan.input_tokens, 0, output);
+        (output, self.amounts(model, plan.input_tokens, 0, output))
+    }
+
+    /// Start to reserve; the request waits until the cells have answered.
+    pub(super) fn admit(&mut self, plan: Plan, now_ms: u64) -> Flow {
+        let (_, ask) = self.most(&plan);
+        let model = self.asked.model.clone().unwrap_or_default();
         if plan.choices == 0 {
             // A list of models or the like: no tokens, nothing to reserve.
-            return self.go(plan);
+            return self.weigh(plan, &ask, now_ms);
         }
         if self.lacks_price(&model)
             && self.deny(
@@ -77,7 +83,7 @@ impl Session {
         {
             return Flow::Hold;
         }
-        if let Some(most) = limits.max_cost_usd {
+        if let Some(most) = self.policy().and_then(|p| p.limits.max_cost_usd) {
             let cost = ask.cost_nano as f64 / 1e9;
             if cost > most
                 && self.deny(
@@ -89,10 +95,19 @@ impl Session {
                 return Flow::Hold;
             }
         }
+        self.weigh(plan, &ask, now_ms)
+    }
+
+    /// Reserve what the plan may cost.
+    pub(super) fn budget(&mut self, plan: Plan, now_ms: u64) -> Flow {
+        let (output, ask) = self.most(&plan);
+        let model = self.asked.model.clone().unwrap_or_default();
         let who = self.who.clone().unwrap_or_default();
         let config = self.config.clone();
-        let Some(policy) =
-            self.policy.and_then(|at| config.policies.get(at)).filter(|p| !p.quotas.is_empty())
+        let Some(policy) = self
+            .policy
+            .and_then(|at| config.policies.get(at))
+            .filter(|p| !p.quotas.is_empty() && plan.choices > 0)
         else {
             self.money.expect(plan.input_tokens);
             return self.go(plan);
@@ -105,7 +120,7 @@ impl Session {
         };
         self.money = Money::reserve(&policy.quotas, &scope, &ask, &config.quota_hasher, plan.fingerprint);
         self.money.expect(plan.input_tokens);
-        let capped = plan.output_cap.is_some() || limits.max_output_tokens.is_some();
+        let capped = plan.output_cap.is_some() || policy.limits.max_output_tokens.is_some();
         self.money.cover(
             output,
             capped,

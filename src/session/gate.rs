@@ -12,12 +12,14 @@ use std::rc::Rc;
 use sha2::{Digest as _, Sha256};
 
 use super::access::arguments_fit;
+use super::habits::First;
 use super::vault::Vault;
 use crate::audit::digest::hex;
+use crate::baseline::{Anomaly, List};
 use crate::config::Config;
 use crate::limits::{MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
-use crate::policy::Policy;
 use crate::policy::access::{Pinned, Unpinned};
+use crate::policy::{Act, Policy};
 use crate::text::escape;
 use crate::wire::edit::{Edit, keep_elements};
 use crate::wire::{Channel, Field, Response, StreamEvent, ToolCall};
@@ -41,6 +43,8 @@ pub(super) struct Gate {
     open: BTreeMap<Channel, Open>,
     /// Names of the calls so far.
     names: BTreeMap<Channel, String>,
+    /// What is new of the answer; `None`: the policy has no baseline.
+    first: Option<First>,
     pub(super) notes: Notes,
 }
 
@@ -66,6 +70,10 @@ pub(super) struct Notes {
     /// Tools that differ from their pin, and those without one.
     pub(super) changed: u32,
     pub(super) unpinned: u32,
+    /// What the subject's baseline did not know.
+    pub(super) found: Vec<Anomaly>,
+    /// What the baseline learns, if all goes well.
+    pub(super) used: Vec<(List, String)>,
 }
 
 impl Gate {
@@ -77,6 +85,29 @@ impl Gate {
         vault: Rc<RefCell<Vault>>,
     ) -> Self {
         Gate { policy, server, is_mcp, enforced, vault, ..Gate::default() }
+    }
+
+    pub(super) fn with_first(mut self, first: Option<First>) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// What the model says of itself, and what it calls, against what is usual.
+    fn usual(&mut self, list: List, name: &str) -> Result<(), &'static str> {
+        let Some(habits) = self.policy().and_then(|p| p.habits.as_ref()) else { return Ok(()) };
+        let act = if habits.knows(list, name) { Act::Allow } else { habits.act(list.kind()) };
+        let Some(is_new) = self.first.as_mut().and_then(|first| first.is_new(list, name)) else {
+            return Ok(());
+        };
+        let news = (list, name.to_owned());
+        if is_new && act != Act::Allow {
+            self.notes.found.push(Anomaly { kind: list.kind(), name: Some(news.clone()), jump: None });
+            if act != Act::Flag {
+                return self.deny(list.kind().id());
+            }
+        }
+        self.notes.used.push(news);
+        Ok(())
     }
 
     fn policy(&self) -> Option<&Policy> {
@@ -141,11 +172,15 @@ impl Gate {
     /// A whole answer: what has to be cut out of it, or why it is refused.
     pub(super) fn whole(&mut self, read: &Response, body: &[u8]) -> Result<Vec<Edit>, &'static str> {
         self.methods(&read.methods)?;
+        if let Some(model) = &read.model {
+            self.usual(List::Served, model)?;
+        }
         for call in &read.tool_calls {
             let name = self.name(call);
             if !self.permits(&name) {
                 self.deny(CALLED)?;
             }
+            self.usual(List::Called, &name)?;
             if !self.fits(&name, &arguments(call, body)) {
                 self.deny(ARGUMENTS)?;
             }
@@ -169,11 +204,17 @@ impl Gate {
         is_known: impl Fn(&Channel) -> bool,
     ) -> Result<Vec<Edit>, &'static str> {
         self.methods(&event.methods)?;
+        if let Some(model) = &event.model {
+            self.usual(List::Served, model)?;
+        }
         for (channel, call) in &event.calls_again {
             let known = self.names.get(channel).cloned().unwrap_or_default();
             let name = if call.name.is_empty() { known } else { self.name(call) };
             if !name.is_empty() && !self.permits(&name) {
                 self.deny(CALLED)?;
+            }
+            if !name.is_empty() {
+                self.usual(List::Called, &name)?;
             }
             if !self.fits(&name, &arguments(call, data)) {
                 self.deny(ARGUMENTS)?;
@@ -191,6 +232,7 @@ impl Gate {
             if denied || !self.permits(&name) {
                 self.deny(CALLED)?;
             }
+            self.usual(List::Called, &name)?;
             if self.names.len() >= MAX_STREAM_CHANNELS && !self.names.contains_key(channel) {
                 return Err("stream.channels");
             }

@@ -8,17 +8,20 @@
 
 mod access;
 mod admit;
+mod cells;
 mod channel;
 mod decoded;
 mod extend;
 mod facts;
 mod gate;
+mod habits;
 mod hygiene;
 mod inspect;
 mod joined;
 mod known;
 mod live;
 mod names;
+mod operator;
 mod request;
 mod response;
 mod seen;
@@ -29,6 +32,7 @@ mod vault;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+pub use cells::{Answer, Update};
 pub use facts::Facts;
 pub use gate::tool_hash;
 pub use inspect::Scratch;
@@ -39,7 +43,6 @@ use crate::config::{
     written::{Mode, OnFault},
 };
 use crate::policy::{Identity, Policy};
-use crate::quota;
 use crate::wire::{self, Dialect, Operation, Reason, Refusal, Reply};
 
 /// Header names and values as they came: bytes, repeated ones apart.
@@ -68,7 +71,7 @@ pub enum Event<'a> {
         body: &'a [u8],
     },
     /// The shared cells answered the last [`Step::update`].
-    Updated(quota::Outcome),
+    Updated(Answer),
     /// Response headers.
     ResponseHeaders {
         /// All of them, pseudo headers included.
@@ -180,7 +183,7 @@ pub struct Step {
     /// To be performed in order.
     pub commands: Vec<Command>,
     /// An update of a shared cell, whose outcome is the next event.
-    pub update: Option<(String, quota::Op)>,
+    pub update: Option<(String, Update)>,
     /// To be obeyed when there is no update left.
     pub flow: Flow,
 }
@@ -212,6 +215,7 @@ pub struct Session {
     /// The last chunk of a live response is held, empty.
     open_chunk: bool,
     money: settle::Money,
+    usual: habits::Usual,
     /// Where the quotas stand, for the client.
     rate_headers: Vec<(&'static str, String)>,
     /// What the event said that an update of cells has come after.
@@ -231,6 +235,10 @@ enum Phase {
     New,
     /// Headers held, body on its way.
     Body,
+    /// The operator asked for what is known of this subject.
+    Operator(String),
+    /// The baseline is being asked; the plan is ready.
+    Weighing(Box<admit::Plan>),
     /// Cells are being asked; the plan is ready.
     Reserving(Box<admit::Plan>),
     /// The request went upstream.
@@ -266,6 +274,7 @@ impl Session {
             live: None,
             open_chunk: false,
             money: settle::Money::default(),
+            usual: habits::Usual::default(),
             rate_headers: Vec::new(),
             flow_after: Flow::Continue,
             tally: tally::Tally::default(),
@@ -285,7 +294,8 @@ impl Session {
             }
             Event::RequestData { size } => self.request_data(size),
             Event::RequestEnd { body } => self.request_end(body, now_ms, scratch),
-            Event::Updated(outcome) => self.updated(outcome, now_ms, scratch),
+            Event::Updated(Answer::Quota(outcome)) => self.updated(outcome, now_ms, scratch),
+            Event::Updated(Answer::Baseline(outcome)) => self.usual_answered(outcome, now_ms, scratch),
             Event::ResponseHeaders { headers, end } => self.response_headers(headers, end, now_ms),
             Event::ResponseData { size } => {
                 let flow = self.response_data(size);
@@ -299,7 +309,11 @@ impl Session {
             Event::ResponseTrailers => self.response_trailers(scratch),
             Event::Done { status, added_us } => self.done(status, added_us, now_ms, scratch),
         };
-        Step { commands: std::mem::take(&mut self.out), update: self.money.next_update(), flow }
+        let update = match self.usual.next_update() {
+            Some((key, op)) => Some((key, Update::Baseline(op))),
+            None => self.money.next_update().map(|(key, op)| (key, Update::Quota(op))),
+        };
+        Step { commands: std::mem::take(&mut self.out), update, flow }
     }
 
     /// How the response body is to be delivered.

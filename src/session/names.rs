@@ -113,6 +113,7 @@ impl Judge<'_> {
         record.response.finish.iter_mut().for_each(&mut hide);
         record.tools_offered.iter_mut().for_each(&mut hide);
         record.tools_called.iter_mut().for_each(|call| hide(&mut call.name));
+        record.anomalies.iter_mut().filter_map(|line| line.name.as_mut()).for_each(&mut hide);
         if let Some(mcp) = &mut record.mcp {
             mcp.server.iter_mut().for_each(&mut hide);
             hide(&mut mcp.method);
@@ -122,7 +123,7 @@ impl Judge<'_> {
     }
 
     #[inline(never)]
-    fn hide(&self, name: &mut String, scratch: &mut Scratch) {
+    pub(super) fn hide(&self, name: &mut String, scratch: &mut Scratch) {
         if is_plain_name(name.as_bytes()) {
             return;
         }

@@ -58,7 +58,13 @@ impl Session {
                 "a header that decides how the body is read is repeated or is not text",
             );
         }
-        if self.identify(headers, claims) || self.choose_policy(claims) || self.check_query(headers) {
+        if self.identify(headers, claims) {
+            return Flow::Hold;
+        }
+        if let Some(flow) = self.operator(headers) {
+            return flow;
+        }
+        if self.choose_policy(claims) || self.check_query(headers) {
             return Flow::Hold;
         }
         if self.target.is_none() && (end || named.is_some() || !self.may_tell_by_body()) {
@@ -236,6 +242,7 @@ impl Session {
             if self.check_request(&Request::default(), body) {
                 return Flow::Hold;
             }
+            self.note_names(&Request::default(), scratch);
             return self.admit(Plan::default(), now_ms);
         }
         let doc = match Doc::parse(body) {
@@ -270,6 +277,7 @@ impl Session {
                 return Flow::Hold;
             }
         }
+        self.note_names(&request, scratch);
         match self.plan(body, &doc, &request, verdict) {
             Ok(plan) => self.admit(plan, now_ms),
             Err(flow) => flow,

@@ -106,11 +106,11 @@ impl Session {
         let mut cuts = match cuts {
             Ok(cuts) => cuts,
             Err(code) => {
-                return self.stop(
-                    Reason::Forbidden,
-                    code,
-                    "the model calls a tool in a way this identity may not",
-                );
+                let message = match code.starts_with("anomaly.") {
+                    true => "the answer is out of the ordinary for this identity",
+                    false => "the model calls a tool in a way this identity may not",
+                };
+                return self.stop(Reason::Forbidden, code, message);
             }
         };
         let verdict = self.inspect_response(body, &read, scratch);
@@ -214,7 +214,8 @@ impl Session {
     fn gate(&self) -> Gate {
         let policy = self.policy.map(|at| (self.config.clone(), at));
         let is_mcp = matches!(self.target, Some((_, Operation::Mcp)));
-        Gate::new(policy, self.asked.server.clone(), is_mcp, self.enforces(), self.vault.clone())
+        let (server, vault) = (self.asked.server.clone(), self.vault.clone());
+        Gate::new(policy, server, is_mcp, self.enforces(), vault).with_first(self.first())
     }
 
     /// Put what a gate has seen into the record.
@@ -224,11 +225,14 @@ impl Session {
             self.record.would_deny.get_or_insert_with(|| code.to_owned());
         }
         let enforced = self.enforces();
+        self.note_first(&notes.found, notes.used);
         let pins = self.policy().map(|p| p.access.mcp.pins.clone()).unwrap_or_default();
         let action = |hides| if hides { Action::Block } else { Action::Flag };
         let hides = pins.unpinned == Unpinned::Hide;
-        self.tally.note("mcp.tool_changed", notes.changed, action(pins.hide_changed), enforced);
-        self.tally.note("mcp.tool_unpinned", notes.unpinned, action(hides), enforced);
+        let place = (Direction::Response, SpanKind::ToolDefinition);
+        let changed = action(pins.hide_changed);
+        self.tally.note("mcp.tool_changed", "mcp", place, notes.changed, changed, enforced);
+        self.tally.note("mcp.tool_unpinned", "mcp", place, notes.unpinned, action(hides), enforced);
         if notes.hidden > 0 || !notes.listed.is_empty() {
             let mcp = self.record.mcp.get_or_insert_with(Mcp::default);
             mcp.hidden = mcp.hidden.saturating_add(notes.hidden);

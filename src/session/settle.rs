@@ -178,6 +178,8 @@ impl Session {
             self.money.state =
                 State::Settling(if produced { reserved.settle(&spent) } else { reserved.release() });
         }
+        let model = self.priced_model();
+        self.settle_usual(&used, &model, produced, scratch);
         if produced {
             self.record.usage = used;
             self.price();
@@ -197,7 +199,7 @@ impl Session {
 
     /// Write the record once the cells have answered.
     pub(super) fn settled(&mut self, scratch: &mut Scratch) {
-        if self.money.is_waiting() {
+        if self.money.is_waiting() || self.usual.is_waiting() {
             return;
         }
         if let State::Settling(run) = std::mem::take(&mut self.money.state) {

@@ -45,19 +45,28 @@ impl Tally {
         finding.count = finding.count.saturating_add(1);
     }
 
-    /// A finding of the policy's, not of a rule's: about what a server lists.
-    pub(super) fn note(&mut self, id: &'static str, count: u32, action: Action, enforced: bool) {
+    /// A finding of the policy's, not of a rule's: about what a server lists,
+    /// or what a subject does.
+    pub(super) fn note(
+        &mut self,
+        id: &'static str,
+        category: &'static str,
+        (direction, kind): (Direction, SpanKind),
+        count: u32,
+        action: Action,
+        enforced: bool,
+    ) {
         if count == 0 {
             return;
         }
-        let key = (id.to_owned(), Direction::Response, SpanKind::ToolDefinition, enforced);
+        let key = (id.to_owned(), direction, kind, enforced);
         let finding = self.by_place.entry(key).or_insert_with(|| Finding {
             rule: id.to_owned(),
-            category: "mcp",
+            category,
             severity: severity_name(Severity::High),
             action: action_name(action),
             enforced,
-            place: format!("response:{}", SpanKind::ToolDefinition.as_str()),
+            place: format!("{}:{}", direction_name(direction), kind.as_str()),
             transforms: Vec::new(),
             features: Vec::new(),
             count: 0,

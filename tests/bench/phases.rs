@@ -74,12 +74,12 @@ fn exchange(config: &Rc<Config>, cells: &mut HashMap<String, Vec<u8>>, scratch: 
     loop {
         let step = session.step(event, now, scratch);
         event = match step.update {
-            Some((key, op)) => {
-                let applied = quota::apply(cells.get(&key).map(Vec::as_slice), &op, now);
-                if let Some(cell) = applied.cell {
+            Some((key, update)) => {
+                let (cell, answer) = update.apply(cells.get(&key).map(Vec::as_slice), now);
+                if let Some(cell) = cell {
                     cells.insert(key, cell);
                 }
-                Event::Updated(applied.outcome)
+                Event::Updated(answer)
             }
             None if !asked => {
                 asked = true;

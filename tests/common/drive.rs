@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use portcullis::config::Config;
-use portcullis::quota;
 use portcullis::session::{Command, Event, Flow, ResponseMode, Scratch, Session, Step};
 use serde_json::{Value, json};
 
@@ -83,12 +82,12 @@ impl<'w> Exchange<'w> {
                     _ => {}
                 }
             }
-            let Some((key, op)) = update else { return (flow, replaced) };
-            let applied = quota::apply(self.worker.cells.get(&key).map(Vec::as_slice), &op, now);
-            if let Some(cell) = applied.cell {
+            let Some((key, update)) = update else { return (flow, replaced) };
+            let (cell, answer) = update.apply(self.worker.cells.get(&key).map(Vec::as_slice), now);
+            if let Some(cell) = cell {
                 self.worker.cells.insert(key, cell);
             }
-            step = self.session.step(Event::Updated(applied.outcome), now, &mut self.worker.scratch);
+            step = self.session.step(Event::Updated(answer), now, &mut self.worker.scratch);
         }
     }
 
