@@ -184,7 +184,10 @@ fn refusals_of(id: &str, name: &str, rpc_ids: &[String], out: &mut String) {
         Reason::Malformed,
         Reason::Unauthenticated,
         Reason::Forbidden,
+        Reason::NotFound,
+        Reason::TooLarge,
         Reason::RateLimited,
+        Reason::BadUpstream,
         Reason::Unavailable,
     ] {
         let refusal = Refusal {

@@ -337,11 +337,15 @@ impl Session {
 
     /// End a stream with the dialect's error event.
     fn cut(&mut self, mut live: Live, cut: Cut, out: &mut Vec<u8>) {
+        let mut retry_after = None;
         let (reason, code, message) = match cut {
             Cut::Blocked(rule) => {
                 (Reason::Forbidden, rule.clone(), format!("the answer was cut by rule {rule}"))
             }
-            Cut::Spent(refusal) => (refusal.reason, refusal.code, refusal.message),
+            Cut::Spent(refusal) => {
+                retry_after = refusal.retry_after;
+                (refusal.reason, refusal.code, refusal.message)
+            }
             Cut::Unreadable(what) => {
                 self.gap(CoverageState::Partial, what);
                 (
@@ -351,13 +355,8 @@ impl Session {
                 )
             }
         };
-        let refusal = Refusal {
-            reason,
-            message,
-            code: code.clone(),
-            retry_after: None,
-            rpc_ids: self.asked.rpc_ids.clone(),
-        };
+        let refusal =
+            Refusal { reason, message, code: code.clone(), retry_after, rpc_ids: self.asked.rpc_ids.clone() };
         live.refusal_event(&refusal, out);
         self.note_live(&live);
         self.record.decision = Decision::Deny;

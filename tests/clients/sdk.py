@@ -37,6 +37,8 @@ class Sdk(ABC):
     name: str
     # What the SDK raises, by status; 0 is an error in the middle of a stream.
     errors: dict[int, type]
+    # The same by the status it would have had, where it tells them apart.
+    mid_stream: dict[int, type] = {}
     # The exception carries the headers of the answer.
     tells_headers = True
     # The dialect that its requests are read by.

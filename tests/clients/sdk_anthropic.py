@@ -16,6 +16,8 @@ class Anthropic(Sdk):
         400: anthropic.BadRequestError,
         401: anthropic.AuthenticationError,
         403: anthropic.PermissionDeniedError,
+        404: anthropic.NotFoundError,
+        413: anthropic.RequestTooLargeError,
         429: anthropic.RateLimitError,
         502: anthropic.InternalServerError,
         503: anthropic.ServiceUnavailableError,

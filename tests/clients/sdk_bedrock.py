@@ -35,6 +35,8 @@ class Converse(Sdk):
             # The API has no class of its own for it.
             401: ClientError,
             403: found.AccessDeniedException,
+            404: found.ResourceNotFoundException,
+            413: found.ValidationException,
             429: found.ThrottlingException,
             502: found.ModelErrorException,
             503: found.ServiceUnavailableException,

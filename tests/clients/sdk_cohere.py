@@ -25,6 +25,9 @@ class Cohere(Sdk):
         400: cohere.BadRequestError,
         401: cohere.UnauthorizedError,
         403: cohere.ForbiddenError,
+        404: cohere.NotFoundError,
+        # No class of its own.
+        413: ApiError,
         429: cohere.TooManyRequestsError,
         # No class of its own.
         502: ApiError,

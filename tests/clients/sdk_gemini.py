@@ -22,10 +22,13 @@ class Gemini(Sdk):
         400: errors.ClientError,
         401: errors.ClientError,
         403: errors.ClientError,
+        404: errors.ClientError,
+        413: errors.ClientError,
         429: errors.ClientError,
         502: errors.ServerError,
         503: errors.ServerError,
     }
+    mid_stream = {503: errors[503]}
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         super().__init__(url, headers)
@@ -100,10 +103,14 @@ class Interactions(Gemini):
         400: interaction_errors.BadRequestError,
         401: interaction_errors.AuthenticationError,
         403: interaction_errors.PermissionDeniedError,
+        404: interaction_errors.NotFoundError,
+        # No class of its own.
+        413: interaction_errors.APIStatusError,
         429: interaction_errors.RateLimitError,
         502: interaction_errors.InternalServerError,
         503: interaction_errors.InternalServerError,
     }
+    mid_stream: dict[int, type] = {}
 
     def _create(self, text: str, tools: bool, stream: bool):
         offered = [{"type": "function", "name": n, "description": d, "parameters": p} for n, (d, p) in TOOLS.items()]

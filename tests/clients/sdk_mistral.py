@@ -17,7 +17,7 @@ class Mistral(Sdk):
     dialect = "openai_chat"
     # One class for every status; in a stream, what is no chunk is a fault in
     # the answer's form, and the exception shows it.
-    errors = dict.fromkeys((400, 401, 403, 429, 502, 503), errors.SDKError) | {0: errors.ResponseValidationError}
+    errors = dict.fromkeys((400, 401, 403, 404, 413, 429, 502, 503), errors.SDKError) | {0: errors.ResponseValidationError}
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         super().__init__(url, headers)

@@ -12,7 +12,7 @@ class Ollama(Sdk):
     name = "ollama"
     dialect = "ollama"
     # One class for every status, and none of the answer's headers.
-    errors = dict.fromkeys((0, 400, 401, 403, 429, 502, 503), ollama.ResponseError)
+    errors = dict.fromkeys((0, 400, 401, 403, 404, 413, 429, 502, 503), ollama.ResponseError)
     tells_headers = False
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:

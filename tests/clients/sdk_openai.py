@@ -18,6 +18,9 @@ class OpenAiChat(Sdk):
         400: openai.BadRequestError,
         401: openai.AuthenticationError,
         403: openai.PermissionDeniedError,
+        404: openai.NotFoundError,
+        # No class of its own.
+        413: openai.APIStatusError,
         429: openai.RateLimitError,
         502: openai.InternalServerError,
         503: openai.InternalServerError,

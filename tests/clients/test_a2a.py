@@ -11,6 +11,7 @@ import pytest
 from a2a.client import A2ACardResolver, A2AClientError, ClientConfig, ClientFactory
 from a2a.helpers import new_text_message
 from a2a.types.a2a_pb2 import Role, SendMessageRequest
+from a2a.utils.errors import InternalError
 from agents import agent_card
 from conftest import SCRIPTED, sent_to
 from google.protobuf.json_format import MessageToDict
@@ -124,9 +125,10 @@ def test_placeholders_go_out_and_values_come_back(gate, binding, streamed, kind)
         (400, "task: hi", ANN | {"content-encoding": "gzip"}, "the body is encoded"),
         (401, "task: hi", AGENT, "no verified identity came with this request"),
         (403, INJECTION, ANN, "refused by rule injection."),
+        (413, "task: " + "at length " * 9_000, ANN, "the request body is over 65536 bytes"),
         (403, "task: exfiltrate", ANN, "rule exfiltration."),
     ],
-    ids=["encoded", "nobody", "injection", "exfiltration"],
+    ids=["encoded", "nobody", "injection", "too-large", "exfiltration"],
 )
 def test_a_refusal_raises(gate, binding, streamed, status, text, headers, message):
     with pytest.raises(A2AClientError) as caught:
@@ -145,6 +147,15 @@ def test_a_used_up_quota(gate, binding, streamed):
     with pytest.raises(A2AClientError) as caught:
         say(gate.url, binding, streamed, "message: hi", headers)
     assert "quota once is used up" in complaint(caught.value)[1]
+
+
+@both_bindings
+@whole_and_streamed
+def test_a_budget_that_cannot_be_kept(damaged, binding, streamed):
+    # JSON-RPC's code for it has a class of its own.
+    with pytest.raises((A2AClientError, InternalError)) as caught:
+        say(damaged.url, binding, streamed, "message: hi", ANN | {"x-agent-groups": "sip"})
+    assert "quota sip cannot be metered now" in complaint(caught.value)[1]
 
 
 @both_bindings

@@ -141,3 +141,21 @@ def test_a_used_up_quota_says_when_to_come_back(gate, tools, mode):
     with pytest.raises(MCPError, match="quota once is used up") as caught:
         run(gate.url, mode, use, headers | sent_to(tools))
     assert caught.value.code == -32059 and 0 < caught.value.data["retry_after"] <= 3600
+
+
+@both_protocols
+def test_a_call_that_is_too_large(gate, tools, mode):
+    async def use(client):
+        with pytest.raises(MCPError, match="the request body is over 65536 bytes") as caught:
+            await client.call_tool("echo", {"text": "at length " * 9_000})
+        return caught.value, await client.list_resources()
+
+    error, resources = run(gate.url, mode, use, ANN | sent_to(tools))
+    assert error.code == -32600 and resources.resources and gate.heard == []
+
+
+@both_protocols
+def test_a_budget_that_cannot_be_kept(damaged, tools, mode):
+    with pytest.raises(MCPError, match="quota sip cannot be metered now") as caught:
+        run(damaged.url, mode, lambda client: client.list_tools(), ANN | sent_to(tools) | {"x-agent-groups": "sip"})
+    assert caught.value.code == -32603
