@@ -24,6 +24,7 @@ REQUIRED = {
     "proxy_on_response_body",
     "proxy_on_response_trailers",
     "proxy_on_log",
+    "proxy_on_http_call_response",
 }
 HOST_MODULES = {"env", "wasi_snapshot_preview1"}
 FUNCTION = 0

@@ -11,6 +11,7 @@
 //! | [`quota`] | what a request asks, what a call spent | admitted or denied; shared cells with compare-and-swap |
 //! | [`baseline`] | what a call names and spends | what of it is out of the ordinary |
 //! | [`policy`] | an identity, a finding | the policy that applies, the action |
+//! | [`approval`] | a call that needs consent, a service's answer | what to ask, and what was decided |
 //! | [`config`] | the operator's JSON | everything above, checked and compiled |
 //! | [`audit`] | all decisions | one line without matched text |
 //! | [`session`] | events of one HTTP exchange | commands for the host |
@@ -23,6 +24,7 @@
 #[macro_use]
 extern crate portcullis_node_test;
 
+pub mod approval;
 pub mod audit;
 pub mod baseline;
 pub mod config;

@@ -148,3 +148,19 @@ pub const BASELINE_SKETCH_BYTES: usize = 8 * 1024;
 
 /// Names in a list of a baseline. Providers take up to 128 tools in a request.
 pub const BASELINE_NAMES: usize = 128;
+
+/// Bytes of an approval service's answer. It says one word and a reason.
+pub const MAX_APPROVAL_REPLY: usize = 16 * 1024;
+
+/// Characters of the reason that are passed on and recorded.
+pub const MAX_APPROVAL_REASON: usize = 200;
+
+/// Calls that one question asks for: more than a human reads is refused.
+pub const MAX_APPROVAL_CALLS: usize = 32;
+
+/// Arguments that a question shows. Longer ones are not shown at all: behind a
+/// cut anything could stand.
+pub const MAX_APPROVAL_ARGUMENTS: usize = 4096;
+
+/// Longest wait for an approval service. Envoy holds the call's buffers as long.
+pub const MAX_APPROVAL_TIMEOUT_MS: u32 = 60_000;

@@ -19,13 +19,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("quota", &["limits", "order", "lanes"]),
     ("baseline", &["limits", "order", "quota"]),
     ("audit", &["limits"]),
+    ("approval", &["limits", "wire", "audit"]),
     ("policy", &["limits", "rules", "quota", "baseline"]),
-    ("config", &["limits", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "policy"]),
+    (
+        "config",
+        &["limits", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "approval", "policy"],
+    ),
     (
         "session",
         &[
-            "limits", "order", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "policy",
-            "config",
+            "limits", "order", "text", "wire", "rules", "detect", "quota", "baseline", "audit", "approval",
+            "policy", "config",
         ],
     ),
     ("host", &["limits", "config", "policy", "session"]),

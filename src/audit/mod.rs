@@ -15,6 +15,6 @@ pub fn timestamp(unix_ms: u64) -> String {
 }
 
 pub use record::{
-    AnomalyLine, CalledTool, Coverage, CoverageState, Decision, Finding, ListedTool, Mcp, Outcome,
-    PromptDigest, QuotaLine, Record, ResponseDigest, UsageLine,
+    AnomalyLine, ApprovalLine, CalledTool, Coverage, CoverageState, Decision, Finding, ListedTool, Mcp,
+    Outcome, PromptDigest, QuotaLine, Record, ResponseDigest, UsageLine,
 };

@@ -77,6 +77,9 @@ pub struct Record {
     pub would_deny: Option<String>,
     /// Quotas that were charged.
     pub quota: Vec<QuotaLine>,
+    /// Consents that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approval: Vec<ApprovalLine>,
     /// Status the client got.
     pub status: u16,
     /// Status of the upstream; absent if it was not asked.
@@ -297,6 +300,23 @@ pub struct QuotaLine {
     /// Only of a quota that records: it would have refused.
     #[serde(skip_serializing_if = "is_false")]
     pub over: bool,
+}
+
+/// See [`Record::approval`].
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalLine {
+    /// Equal for a call that is tried again.
+    pub id: String,
+    /// `allow`, `deny`, `pending`; `fault`: the service did not answer;
+    /// `unanswered`: the client did not wait; `monitor`: it was not asked.
+    pub decision: &'static str,
+    /// `cost`, `tool`, `anomaly`.
+    pub why: Vec<&'static str>,
+    /// What the service said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time until the answer, in microseconds. Not part of `added_us`.
+    pub waited_us: u64,
 }
 
 #[cfg(test)]

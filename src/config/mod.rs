@@ -1,6 +1,7 @@
 //! The configuration: as written, then resolved into what the data path uses.
 
 pub mod access;
+pub mod approvals;
 pub mod baseline;
 mod identity;
 mod path;
@@ -9,6 +10,7 @@ pub mod written;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::approval::Service;
 use crate::audit::Hasher;
 use crate::detect::{Engine, Injection};
 use crate::policy::{Glob, Policy, Source};
@@ -64,6 +66,8 @@ pub struct Config {
     pub hash_prompt: bool,
     /// Put a hash of the response into the record.
     pub hash_response: bool,
+    /// Services that are asked for consent, by name.
+    pub approvals: BTreeMap<String, Service>,
     /// On a fault of ours.
     pub on_fault: OnFault,
 }

@@ -1,11 +1,12 @@
 //! From the configuration as written to the one in use. Every error names its path.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
 use super::written::{self, ActionSetting, Document};
-use super::{Config, ConfigError, access, baseline, identity, path};
+use super::{Config, ConfigError, access, approvals, baseline, identity, path};
+use crate::approval::Service;
 use crate::audit::{self, digest::hex};
 use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
@@ -35,7 +36,8 @@ impl Config {
         let (rules, monitored, engine, injection) = rules(document.rules)?;
         let prices =
             quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
-        let policies = policies(&document.policies)?;
+        let approvals = approvals::services(document.approvals)?;
+        let policies = policies(&document.policies, &approvals)?;
         priced(&document.policies, &policies, &prices)?;
         let key = document.audit.key.as_deref();
         check_placeholders(&document.policies, key)?;
@@ -62,6 +64,7 @@ impl Config {
             quota_hasher: quota::Hasher::new(key.unwrap_or_default().as_bytes()),
             hash_prompt: document.audit.prompt == written::Capture::Hash,
             hash_response: document.audit.response == written::Capture::Hash,
+            approvals,
             on_fault: document.on_fault,
         })
     }
@@ -156,7 +159,10 @@ fn first_fault(path: String, errors: &[RuleError]) -> ConfigError {
     error(path, errors.first().map(ToString::to_string).unwrap_or_default())
 }
 
-fn policies(written: &[written::Policy]) -> Result<Vec<Policy>, ConfigError> {
+fn policies(
+    written: &[written::Policy],
+    services: &BTreeMap<String, Service>,
+) -> Result<Vec<Policy>, ConfigError> {
     if written.is_empty() {
         return Err(error("policies", "is empty, so every request would be refused"));
     }
@@ -186,12 +192,17 @@ fn policies(written: &[written::Policy]) -> Result<Vec<Policy>, ConfigError> {
         if matches.groups.is_empty() && matches.subjects.is_empty() && matches.actors.is_empty() {
             open = Some(&policy.name);
         }
-        policies.push(resolve_policy(policy, &at)?);
+        policies.push(resolve_policy(policy, services, &at)?);
     }
     Ok(policies)
 }
 
-fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigError> {
+fn resolve_policy(
+    written: &written::Policy,
+    services: &BTreeMap<String, Service>,
+    at: &str,
+) -> Result<Policy, ConfigError> {
+    let approval = written.approval.as_ref();
     if written.quotas.len() > MAX_QUOTAS {
         let reason = format!("{} quotas; a request can reserve {MAX_QUOTAS} at once", written.quotas.len());
         return Err(error(format!("{at}.quotas"), reason));
@@ -212,6 +223,7 @@ fn resolve_policy(written: &written::Policy, at: &str) -> Result<Policy, ConfigE
         quotas,
         scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
         habits: baseline::habits(written.baseline.as_ref(), at)?,
+        approval: approval.map(|a| approvals::resolve(a, services, at)).transpose()?,
     })
 }
 

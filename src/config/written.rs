@@ -8,6 +8,7 @@ use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::access::{A2aWritten, McpWritten, Tools};
+use super::approvals::{ApprovalWritten, ServiceWritten};
 use super::baseline::{BaselineWritten, HabitsWritten};
 use crate::policy::Action;
 use crate::rules;
@@ -33,6 +34,9 @@ pub struct Document {
     /// How subjects are learned.
     #[serde(default)]
     pub baseline: BaselineWritten,
+    /// Services that are asked for consent, by name.
+    #[serde(default)]
+    pub approvals: BTreeMap<String, ServiceWritten>,
     /// First one that matches wins; none: denied.
     pub policies: Vec<Policy>,
     /// Which rules run.
@@ -273,6 +277,9 @@ pub struct Policy {
     /// What happens where a subject does what it never did; absent: nobody looks.
     #[serde(default)]
     pub baseline: Option<HabitsWritten>,
+    /// Which calls need consent; absent: none.
+    #[serde(default)]
+    pub approval: Option<ApprovalWritten>,
 }
 
 /// Conditions of a policy. A list that is empty does not restrict; all that

@@ -23,6 +23,7 @@ pub(super) struct Status(pub(super) u32);
 pub(super) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    CallBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -32,6 +33,15 @@ pub(super) enum Buffer {
 pub(super) enum Map {
     RequestHeaders = 0,
     ResponseHeaders = 2,
+    CallHeaders = 6,
+}
+
+/// Directions of a stream.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Side {
+    Request = 0,
+    Response = 1,
 }
 
 /// Levels of the ABI.
@@ -83,6 +93,8 @@ unsafe extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_len: usize, data: *const u8, len: usize, cas: u32) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_continue_stream(side: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, len: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_call_foreign_function(
@@ -192,6 +204,18 @@ pub(super) fn reply(status: u16, details: &str, headers: &[(&str, &str)], body: 
             -1,
         )
     })
+}
+
+/// Let the calls that follow be those of another context of this VM.
+pub(super) fn act_for(context: u32) {
+    // SAFETY: a number only.
+    let _ = unsafe { proxy_set_effective_context(context) };
+}
+
+/// Let a held request or response go on.
+pub(super) fn resume(side: Side) -> Result<(), Status> {
+    // SAFETY: a number only.
+    check(unsafe { proxy_continue_stream(side as u32) })
 }
 
 /// The pairs format of the ABI; the reverse is `policy::split_pairs`.

@@ -1,5 +1,6 @@
 //! The only folder that names proxy-wasm: Envoy's callbacks to events, commands to host calls.
 
+mod callout;
 mod cells;
 mod hostcalls;
 mod metrics;
@@ -7,5 +8,5 @@ mod root;
 mod stream;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
 }}

@@ -21,10 +21,16 @@ pub(super) struct Shared {
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Root {
+    id: u32,
     config: Option<Rc<Config>>,
     shared: Rc<Shared>,
+}
+
+impl Root {
+    pub(super) fn new(id: u32) -> Self {
+        Root { id, config: None, shared: Rc::default() }
+    }
 }
 
 impl Context for Root {}
@@ -46,8 +52,8 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.config.clone(), self.shared.clone())))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new((self.id, id), self.config.clone(), self.shared.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {

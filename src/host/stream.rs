@@ -5,9 +5,9 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::cells;
-use super::hostcalls::{self, Buffer, Level, Map, Status, log};
+use super::hostcalls::{self, Buffer, Level, Map, Side, Status, log};
 use super::root::Shared;
+use super::{callout, cells};
 use crate::config::Config;
 use crate::session::{Command, Event, Flow, ResponseMode, Session};
 
@@ -17,6 +17,10 @@ pub(super) struct Stream {
     session: Option<Session>,
     config: Option<Rc<Config>>,
     shared: Rc<Shared>,
+    /// Context of the plugin, and of this stream.
+    ids: (u32, u32),
+    /// When the approval service was asked, and what waits for it.
+    asked: (u64, Side),
     /// Time spent in callbacks so far.
     spent_ns: u64,
     status: u16,
@@ -25,9 +29,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(config: Option<Rc<Config>>, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(ids: (u32, u32), config: Option<Rc<Config>>, shared: Rc<Shared>) -> Self {
         let session = config.clone().map(Session::new);
-        Stream { session, config, shared, spent_ns: 0, status: 0, size: 0 }
+        Stream { session, config, shared, ids, asked: (0, Side::Request), spent_ns: 0, status: 0, size: 0 }
     }
 
     /// Deliver an event, perform what it leads to, and say how to go on.
@@ -37,7 +41,13 @@ impl Stream {
         let mut scratch = self.shared.scratch.borrow_mut();
         let mut step = session.step(event, now_ms, &mut scratch);
         let flow = loop {
+            let mut unanswered = false;
             for command in step.commands {
+                if let Command::Ask(ask) = &command {
+                    self.asked.0 = started_ns;
+                    unanswered = !callout::send(ask, self.ids.0, self.ids.1);
+                    continue;
+                }
                 let name = command_name(&command);
                 let decisive = is_decisive(&command);
                 let is_reply = matches!(command, Command::Reply { .. });
@@ -55,6 +65,9 @@ impl Stream {
                 Some((key, update)) => {
                     let answer = cells::update(&key, &update, now_ms);
                     step = session.step(Event::Updated(answer), now_ms, &mut scratch);
+                }
+                None if unanswered => {
+                    step = session.step(Event::Answered { reply: None, waited_us: 0 }, now_ms, &mut scratch);
                 }
                 None => break step.flow,
             }
@@ -88,7 +101,20 @@ impl Stream {
     }
 }
 
-impl Context for Stream {}
+impl Context for Stream {
+    /// Of a stream that is gone nobody is told.
+    fn on_http_call_response(&mut self, _: u32, _: usize, size: usize, _: usize) {
+        let started = hostcalls::now_ns();
+        let (root, stream) = self.ids;
+        let answer = callout::answer(size, root, stream);
+        let reply = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
+        let waited_us = started.saturating_sub(self.asked.0) / 1000;
+        let action = self.run(Event::Answered { reply, waited_us }, started);
+        if action == Action::Continue && hostcalls::resume(self.asked.1).is_err() {
+            log(Level::Error, "portcullis: host does not resume");
+        }
+    }
+}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
@@ -122,6 +148,7 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         let started = hostcalls::now_ns();
+        self.asked.1 = Side::Response;
         let headers = hostcalls::headers(Map::ResponseHeaders);
         let status = headers.iter().find(|(k, _)| k == b":status");
         self.status = status.and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
@@ -201,6 +228,8 @@ fn perform(command: Command, size: usize, shared: &Shared) -> Result<(), Status>
         }
         Command::Tokens(n) => hostcalls::set_property("portcullis_tokens", n.to_string().as_bytes()),
         Command::Audit(line) => hostcalls::set_property("portcullis_audit", line.as_bytes()),
+        // Asked above: its outcome is an event.
+        Command::Ask(_) => Ok(()),
         Command::Count(metric) => {
             shared.metrics.borrow_mut().add(&metric);
             Ok(())
@@ -233,5 +262,6 @@ fn command_name(command: &Command) -> &'static str {
         Command::Tokens(_) => "set tokens",
         Command::Audit(_) => "set audit",
         Command::Count(_) => "count",
+        Command::Ask(_) => "ask",
     }
 }

@@ -1,7 +1,7 @@
 //! Which policy a request falls under.
 
 use super::access::Access;
-use super::{Glob, GlobSet, Habits, Identity, Scan};
+use super::{Approval, Glob, GlobSet, Habits, Identity, Scan};
 use crate::quota;
 
 /// A policy, ready to use.
@@ -29,6 +29,8 @@ pub struct Policy {
     pub scan: Scan,
     /// What happens where a subject does what it never did; `None`: nobody looks.
     pub habits: Option<Habits>,
+    /// Which calls need consent.
+    pub approval: Option<Approval>,
 }
 
 /// Caps on one request.
@@ -58,7 +60,8 @@ impl Policy {
     /// Cost is limited: a model without a price cannot be admitted.
     pub fn limits_cost(&self) -> bool {
         let quota = |q: &quota::Quota| q.unit == quota::Unit::CostUsd && q.limit.enforced;
-        self.limits.max_cost_usd.is_some() || self.quotas.iter().any(quota)
+        let asks = self.approval.as_ref().is_some_and(|a| a.cost_over_usd.is_some());
+        self.limits.max_cost_usd.is_some() || asks || self.quotas.iter().any(quota)
     }
 
     /// The group that counters per group belong to: the first one that this
@@ -107,6 +110,7 @@ mod tests {
             quotas: Vec::new(),
             scan: Scan::default(),
             habits: None,
+            approval: None,
         }
     }
 

@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// The most output that a plan may bring, and all amounts with it.
-    fn most(&self, plan: &Plan) -> (u64, quota::Amounts) {
+    pub(super) fn most(&self, plan: &Plan) -> (u64, quota::Amounts) {
         let limit = self.policy().and_then(|p| p.limits.max_output_tokens);
         let cap = match (plan.output_cap, limit) {
             (Some(a), Some(b)) => a.min(b),
@@ -162,7 +162,7 @@ impl Session {
             }
             Err(denied) => {
                 let refusal = self.over_quota(&denied);
-                self.rate_headers = self.rate_headers_denied(&denied, now_ms);
+                self.reply_headers = self.rate_headers_denied(&denied, now_ms);
                 if self.deny_with(refusal) { Flow::Hold } else { self.go(*plan) }
             }
         }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use sha2::{Digest as _, Sha256};
 
 use super::access::arguments_fit;
+use super::consent::REQUIRED;
 use super::habits::First;
 use super::vault::Vault;
 use crate::audit::digest::hex;
@@ -136,7 +137,7 @@ impl Gate {
     }
 
     /// A name as the client will get it.
-    fn name(&self, call: &ToolCall) -> String {
+    pub(super) fn name(&self, call: &ToolCall) -> String {
         self.turned_back(call.name.as_bytes()).unwrap_or_else(|| call.name.clone())
     }
 
@@ -216,6 +217,7 @@ impl Gate {
             if !name.is_empty() {
                 self.usual(List::Called, &name)?;
             }
+            self.needs_consent(&name)?;
             if !self.fits(&name, &arguments(call, data)) {
                 self.deny(ARGUMENTS)?;
             }
@@ -233,6 +235,8 @@ impl Gate {
                 self.deny(CALLED)?;
             }
             self.usual(List::Called, &name)?;
+            self.needs_consent(&joined)?;
+            self.needs_consent(&name)?;
             if self.names.len() >= MAX_STREAM_CHANNELS && !self.names.contains_key(channel) {
                 return Err("stream.channels");
             }
@@ -253,6 +257,16 @@ impl Gate {
             self.open.insert(*channel, Open { name, judged, heard: String::new() });
         }
         Ok(self.tools(&event.tools_listed, data))
+    }
+
+    /// Nobody can be asked in the middle of a stream: nothing can be sent on
+    /// once the answer is there but with the next chunk, and there may be none.
+    fn needs_consent(&mut self, name: &str) -> Result<(), &'static str> {
+        let approval = self.policy().and_then(|p| p.approval.as_ref());
+        if approval.is_some_and(|a| a.wants(name, &self.server)) {
+            return self.deny(REQUIRED);
+        }
+        Ok(())
     }
 
     /// The text of this channel waits for its end.

@@ -124,7 +124,7 @@ impl Session {
 
     /// Ask whether the request is usual, before its budget is reserved.
     pub(super) fn weigh(&mut self, plan: Plan, ask: &Amounts, now_ms: u64) -> Flow {
-        let Some(blocks) = self.habits().map(Habits::blocks) else { return self.budget(plan, now_ms) };
+        let Some(blocks) = self.habits().map(Habits::blocks) else { return self.consent(plan, now_ms) };
         let model = self.asked.model.clone().unwrap_or_default();
         let least = [1, ask.input, self.amounts(&model, ask.input, 0, 0).cost_nano];
         let names = self.usual.names.clone();
@@ -170,7 +170,7 @@ impl Session {
             }
         }
         self.usual.passed = true;
-        self.budget(plan, now_ms)
+        self.consent(plan, now_ms)
     }
 
     /// The baseline is out of order: that denies where a policy relies on it.
@@ -187,7 +187,7 @@ impl Session {
         {
             return Flow::Hold;
         }
-        self.budget(plan, now_ms)
+        self.consent(plan, now_ms)
     }
 
     /// Put anomalies into the record. The first kind that blocks.

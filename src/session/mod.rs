@@ -10,6 +10,7 @@ mod access;
 mod admit;
 mod cells;
 mod channel;
+mod consent;
 mod decoded;
 mod extend;
 mod facts;
@@ -33,6 +34,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 pub use cells::{Answer, Update};
+pub use consent::Ask;
 pub use facts::Facts;
 pub use gate::tool_hash;
 pub use inspect::Scratch;
@@ -72,6 +74,15 @@ pub enum Event<'a> {
     },
     /// The shared cells answered the last [`Step::update`].
     Updated(Answer),
+    /// The outcome of [`Command::Ask`]. `Flow::Continue`: what was held then
+    /// goes on; `Flow::Hold`: it was refused, or nobody waits any more.
+    Answered {
+        /// Status and body, not more than [`crate::limits::MAX_APPROVAL_REPLY`];
+        /// `None`: no answer came.
+        reply: Option<(u16, &'a [u8])>,
+        /// Time it took.
+        waited_us: u64,
+    },
     /// Response headers.
     ResponseHeaders {
         /// All of them, pseudo headers included.
@@ -132,6 +143,8 @@ pub enum Command {
         /// For `%RESPONSE_CODE_DETAILS%`: no spaces.
         details: String,
     },
+    /// Ask the approval service; the outcome is an event.
+    Ask(Ask),
     /// Tokens to debit elsewhere, for Envoy's rate limit filter.
     Tokens(u64),
     /// The audit line.
@@ -216,8 +229,10 @@ pub struct Session {
     open_chunk: bool,
     money: settle::Money,
     usual: habits::Usual,
-    /// Where the quotas stand, for the client.
-    rate_headers: Vec<(&'static str, String)>,
+    /// Headers of a refusal besides the dialect's: where the quotas stand, and
+    /// the id of an approval.
+    reply_headers: Vec<(&'static str, String)>,
+    wanted: consent::Wanted,
     /// What the event said that an update of cells has come after.
     flow_after: Flow,
     tally: tally::Tally,
@@ -239,6 +254,8 @@ enum Phase {
     Operator(String),
     /// The baseline is being asked; the plan is ready.
     Weighing(Box<admit::Plan>),
+    /// The approval service is being asked.
+    Asking(Box<consent::Waiting>),
     /// Cells are being asked; the plan is ready.
     Reserving(Box<admit::Plan>),
     /// The request went upstream.
@@ -275,7 +292,8 @@ impl Session {
             open_chunk: false,
             money: settle::Money::default(),
             usual: habits::Usual::default(),
-            rate_headers: Vec::new(),
+            reply_headers: Vec::new(),
+            wanted: consent::Wanted::default(),
             flow_after: Flow::Continue,
             tally: tally::Tally::default(),
             vault: Rc::default(),
@@ -301,7 +319,8 @@ impl Session {
                 let flow = self.response_data(size);
                 self.keep_up(flow, now_ms)
             }
-            Event::ResponseEnd { body } => self.response_end(body, scratch),
+            Event::Answered { reply, waited_us } => self.answered(reply, waited_us, now_ms),
+            Event::ResponseEnd { body } => self.response_end(body, now_ms, scratch),
             Event::ResponseChunk { bytes, end } => {
                 let flow = self.response_chunk(bytes, end, scratch);
                 self.keep_up(flow, now_ms)
@@ -406,7 +425,7 @@ impl Session {
         let details =
             format!("portcullis_{}", refusal.code.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let mut reply = reply;
-        reply.headers.append(&mut self.rate_headers);
+        reply.headers.append(&mut self.reply_headers);
         reply.headers.push(("x-portcullis-verdict", "deny".to_owned()));
         reply.headers.push(("x-portcullis-rule", refusal.code));
         self.out.push(Command::Reply { reply, details });

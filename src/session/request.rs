@@ -278,6 +278,7 @@ impl Session {
             }
         }
         self.note_names(&request, scratch);
+        self.note_request(&request, &doc, scratch);
         match self.plan(body, &doc, &request, verdict) {
             Ok(plan) => self.admit(plan, now_ms),
             Err(flow) => flow,

@@ -19,6 +19,10 @@ use crate::wire::{Claims, Dialect, Framer, Framing, Operation, Reason, Refusal, 
 
 impl Session {
     pub(super) fn response_headers(&mut self, headers: &Headers, end: bool, now_ms: u64) -> Flow {
+        if matches!(self.phase, Phase::Asking(_)) {
+            // Envoy's own answer, to a client it did not let wait so long.
+            self.phase = Phase::Refused;
+        }
         if !matches!(self.phase, Phase::Sent) {
             return Flow::Continue;
         }
@@ -79,7 +83,7 @@ impl Session {
         Flow::Hold
     }
 
-    pub(super) fn response_end(&mut self, body: &[u8], scratch: &mut Scratch) -> Flow {
+    pub(super) fn response_end(&mut self, body: &[u8], now_ms: u64, scratch: &mut Scratch) -> Flow {
         if self.mode != ResponseMode::Held || self.is_over() {
             return Flow::Continue;
         }
@@ -127,7 +131,10 @@ impl Session {
             self.out.push(Command::SetResponseHeader("x-portcullis-verdict", "redact".to_owned()));
         }
         cuts.extend(self.filter_models(&read));
-        self.finish_held(body, merge(edits, cuts), verdict.keys)
+        match self.finish_held(body, merge(edits, cuts), verdict.keys) {
+            Flow::Continue => self.consent_to_answer(&read, body, scratch, now_ms),
+            Flow::Hold => Flow::Hold,
+        }
     }
 
     fn finish_held(&mut self, body: &[u8], mut edits: Vec<Edit>, keys: bool) -> Flow {
@@ -211,7 +218,7 @@ impl Session {
         }
     }
 
-    fn gate(&self) -> Gate {
+    pub(super) fn gate(&self) -> Gate {
         let policy = self.policy.map(|at| (self.config.clone(), at));
         let is_mcp = matches!(self.target, Some((_, Operation::Mcp)));
         let (server, vault) = (self.asked.server.clone(), self.vault.clone());

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use portcullis::config::Config;
-use portcullis::session::{Command, Event, Flow, ResponseMode, Scratch, Session, Step};
+use portcullis::session::{Ask, Command, Event, Flow, ResponseMode, Scratch, Session, Step};
 use serde_json::{Value, json};
 
 /// One worker: cells and scratch outlive its exchanges.
@@ -27,6 +27,8 @@ pub(crate) struct Exchange<'w> {
     pub(crate) response: Vec<u8>,
     pub(crate) reply: Option<portcullis::wire::Reply>,
     record: Option<Value>,
+    /// A question to the approval service.
+    pub(crate) asked: Option<Ask>,
     /// Set on the request, or removed (`None`).
     pub(crate) request_headers: HashMap<String, Option<String>>,
     pub(crate) response_headers: HashMap<String, String>,
@@ -61,6 +63,7 @@ impl<'w> Exchange<'w> {
             response: Vec::new(),
             reply: None,
             record: None,
+            asked: None,
             request_headers: HashMap::new(),
             response_headers: HashMap::new(),
         }
@@ -77,6 +80,7 @@ impl<'w> Exchange<'w> {
                     Command::ReplaceRequestBody(body) => self.request = Some(body),
                     Command::ReplaceResponseBody(body) => replaced = Some(body),
                     Command::Reply { reply, .. } => self.reply = Some(reply),
+                    Command::Ask(ask) => self.asked = Some(ask),
                     Command::Audit(line) => self.record = Some(serde_json::from_str(&line).unwrap()),
                     Command::SetRequestHeader(k, v) => {
                         drop(self.request_headers.insert(k.to_owned(), Some(v)));
@@ -117,6 +121,12 @@ impl<'w> Exchange<'w> {
             self.request = Some(body.to_vec());
         }
         flow == Flow::Continue && self.reply.is_none()
+    }
+
+    /// The approval service answers. True if what was held goes on.
+    pub(crate) fn answered(&mut self, reply: Option<(u16, &[u8])>) -> bool {
+        let (flow, _) = self.step(Event::Answered { reply, waited_us: 7 });
+        flow == Flow::Continue
     }
 
     /// A POST of somebody's.

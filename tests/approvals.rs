@@ -1,0 +1,326 @@
+//! Consent through the session: which calls ask, under which id, what the
+//! service is told, and what becomes of each answer.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+#[path = "common/exchange.rs"]
+mod common;
+
+use std::rc::Rc;
+
+use common::{Exchange, Worker, chat, config, deltas, refused, said};
+use portcullis::config::Config;
+use serde_json::{Value, json};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn asking(approval: Value, service: Value) -> Rc<Config> {
+    let mut approval = approval;
+    approval["service"] = json!("desk");
+    let mut desk = json!({ "cluster": "c" });
+    desk.as_object_mut().unwrap().extend(service.as_object().unwrap().clone());
+    let quota = json!({ "name": "d", "per": "subject", "unit": "tokens", "limit": 9000, "window": "1d" });
+    config(
+        json!([{ "name": "p", "approval": approval, "quotas": [quota] }]),
+        json!({
+            "approvals": { "desk": desk },
+            "models": { "prices": { "m": { "input": 1, "output": 1000 } } },
+            "rules": { "packs": ["pii", "code"] },
+        }),
+    )
+}
+
+fn tools() -> Rc<Config> {
+    asking(json!({ "tools": ["db.*"], "show_arguments": true }), json!({}))
+}
+
+fn mcp(id: Value, name: &str, arguments: &Value) -> Vec<u8> {
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": name, "arguments": arguments, "_meta": { "progressToken": id } } })
+    .to_string()
+    .into_bytes()
+}
+
+/// The question that a request of `who` leads to; `None`: it goes upstream.
+fn question(config: &Rc<Config>, who: &str, path: &str, body: &[u8]) -> Option<Value> {
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, config);
+    let sent = exchange.ask(who, path, body);
+    let asked = exchange.asked.take();
+    assert_eq!(sent, asked.is_none(), "{:?}", exchange.reply);
+    let asked = asked?;
+    let question: Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(question["id"], json!(asked.id));
+    Some(question)
+}
+
+fn id(config: &Rc<Config>, who: &str, path: &str, body: &[u8]) -> String {
+    question(config, who, path, body).expect("asks")["id"].as_str().unwrap().to_owned()
+}
+
+fn answer(id: &str, decision: &str) -> String {
+    json!({ "id": id, "decision": decision, "reason": "because" }).to_string()
+}
+
+#[test]
+fn a_cost_over_the_threshold_asks() {
+    let config = asking(json!({ "cost_over_usd": 1.0 }), json!({}));
+    assert_eq!(question(&config, "ann", CHAT, &chat("hi", json!({ "max_tokens": 900 }))), None);
+    let asked = question(&config, "ann", CHAT, &chat("hi", json!({ "max_tokens": 1100 }))).unwrap();
+    assert_eq!((&asked["why"], &asked["stage"]), (&json!(["cost"]), &json!("request")));
+    assert!(asked["estimated_cost_usd"].as_f64().unwrap() > 1.0, "{asked}");
+    let body = chat("hi", json!({ "max_tokens": 1100 }));
+    let one = id(&config, "ann", CHAT, &body);
+    assert_eq!(one, id(&config, "ann", CHAT, &body));
+    let keyed = common::config(
+        json!([{ "name": "p", "approval": { "service": "desk", "cost_over_usd": 1.0 } }]),
+        json!({ "approvals": { "desk": { "cluster": "c" } }, "audit": { "key": "0123456789abcdef" },
+                "models": { "prices": { "m": { "input": 1, "output": 1000 } } } }),
+    );
+    for other in [
+        id(&config, "bob", CHAT, &body),
+        id(&config, "ann", CHAT, &chat("hi", json!({ "max_tokens": 1101 }))),
+        id(&config, "ann", CHAT, &chat("ho", json!({ "max_tokens": 1100 }))),
+        id(&config, "ann", "/openai/v1/chat/completions", &body),
+        id(&keyed, "ann", CHAT, &body),
+    ] {
+        assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn tools_and_skills_ask_by_name() {
+    let config = tools();
+    let arguments = json!({ "sql": "DROP TABLE users", "mail": "jane.doe@example.com", "id": 1 });
+    for (name, asks) in
+        [("db.drop", true), ("DB.drop", true), (" db.drop", true), ("d\u{ff42}.drop", true), ("get", false)]
+    {
+        let asked = question(&config, "ann", "/jira/mcp", &mcp(json!(1), name, &arguments));
+        assert_eq!(asked.is_some(), asks, "{name}");
+    }
+    let asked = question(&config, "ann", "/jira/mcp", &mcp(json!(1), "db.drop", &arguments)).unwrap();
+    assert_eq!((&asked["why"], &asked["server"]), (&json!(["tool"]), &json!("jira")));
+    let call = &asked["calls"][0];
+    let shown: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
+    // Code is shown: it is what the approver has to judge.
+    assert_eq!(shown, json!({ "sql": "DROP TABLE users", "mail": "[EMAIL]", "id": 1 }));
+    assert_eq!(call["bytes"], json!(arguments.to_string().len()));
+    assert!(call["args_hash"]["sha256"].is_string());
+    let long = json!({ "sql": "x".repeat(5000) });
+    let asked = question(&config, "ann", "/jira/mcp", &mcp(json!(1), "db.drop", &long)).unwrap();
+    assert_eq!(asked["calls"][0]["arguments"], Value::Null);
+    // Hidden in a batch, and by the thousand.
+    let one: Value = serde_json::from_slice(&mcp(json!(1), "get", &arguments)).unwrap();
+    let two: Value = serde_json::from_slice(&mcp(json!(2), "db.drop", &arguments)).unwrap();
+    let asked = question(&config, "ann", "/jira/mcp", json!([one, two]).to_string().as_bytes()).unwrap();
+    assert_eq!(asked["calls"].as_array().unwrap().len(), 1);
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(!exchange.ask("ann", "/jira/mcp", Value::from(vec![two; 33]).to_string().as_bytes()));
+    assert!(exchange.asked.is_none());
+    assert_eq!(exchange.finish()["deny_reason"], json!("approval.required"));
+    let skill = json!({ "jsonrpc": "2.0", "id": 1, "method": "message/send", "params": { "message": {
+        "role": "user", "messageId": "a", "parts": [{ "kind": "text", "text": "hi" }], "metadata": { "skill": "db.drop" } } } });
+    let asked = question(&config, "ann", "/a2a", skill.to_string().as_bytes()).unwrap();
+    assert_eq!(asked["calls"][0]["name"], json!("db.drop"));
+    let again = skill.to_string().replace("\"a\"", "\"b\"").replace("\"id\":1", "\"id\":\"x\"");
+    assert_eq!(asked["id"], json!(id(&config, "ann", "/a2a", again.as_bytes())));
+}
+
+#[test]
+fn a_call_that_is_tried_again_is_the_same_call() {
+    let config = tools();
+    let arguments = json!({ "id": 1 });
+    let one = id(&config, "ann", "/jira/mcp", &mcp(json!(1), "db.drop", &arguments));
+    assert_eq!(one, id(&config, "ann", "/jira/mcp", &mcp(json!("u-2"), "db.drop", &arguments)));
+    for other in [
+        id(&config, "bob", "/jira/mcp", &mcp(json!(1), "db.drop", &arguments)),
+        id(&config, "ann", "/wiki/mcp", &mcp(json!(1), "db.drop", &arguments)),
+        id(&config, "ann", "/jira/mcp", &mcp(json!(1), "db.add", &arguments)),
+        id(&config, "ann", "/jira/mcp", &mcp(json!(1), "db.drop", &json!({ "id": 2 }))),
+    ] {
+        assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn what_becomes_of_each_answer() {
+    for (service, status, word, code, sent) in [
+        (json!({}), 200, "allow", "", true),
+        (json!({}), 200, "deny", "approval.denied", false),
+        (json!({}), 200, "pending", "approval.pending", false),
+        (json!({}), 200, "maybe", "approval.unavailable", false),
+        (json!({}), 503, "allow", "approval.unavailable", false),
+        (json!({ "on_fault": "open" }), 503, "allow", "", true),
+        (json!({ "on_fault": "open" }), 200, "deny", "approval.denied", false),
+        (json!({ "on_fault": "open" }), 200, "pending", "approval.pending", false),
+    ] {
+        let config = asking(json!({ "cost_over_usd": 1.0 }), service.clone());
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(!exchange.ask("ann", CHAT, &chat("hi", json!({ "max_tokens": 2000 }))));
+        assert!(exchange.worker.cells.is_empty(), "nothing is held for a call that waits");
+        let id = exchange.asked.take().unwrap().id;
+        let said = answer(&id, word);
+        assert_eq!(exchange.answered(Some((status, said.as_bytes()))), sent, "{service} {word}");
+        assert_eq!(exchange.worker.cells.is_empty(), !sent);
+        if !sent {
+            let (got, rule) = exchange.refusal();
+            assert_eq!((got, rule.as_str()), (if code == "approval.unavailable" { 503 } else { 403 }, code));
+            let headers = &exchange.reply.as_ref().unwrap().headers;
+            assert!(headers.contains(&("x-portcullis-approval", id.clone())), "{headers:?}");
+            // Nobody waits any more.
+            assert!(!exchange.answered(Some((200, answer(&id, "allow").as_bytes()))));
+        }
+        let record = exchange.finish();
+        let line = &record["approval"][0];
+        let fault = status != 200 || word == "maybe";
+        assert_eq!(line["decision"], json!(if fault { "fault" } else { word }), "{record}");
+        assert_eq!((&line["waited_us"], &line["id"]), (&json!(7), &json!(id)));
+        assert_eq!(record["coverage"], json!(if sent && fault { "partial" } else { "full" }));
+        assert_eq!(record["quota"].as_array().unwrap().len(), usize::from(sent));
+    }
+    // No answer at all, and a client that did not wait.
+    let config = asking(json!({ "cost_over_usd": 1.0 }), json!({}));
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    exchange.ask("ann", CHAT, &chat("hi", json!({ "max_tokens": 2000 })));
+    assert!(!exchange.answered(None));
+    assert_eq!(exchange.finish()["deny_reason"], json!("approval.unavailable"));
+    let mut exchange = Exchange::new(&mut worker, &config);
+    exchange.ask("ann", CHAT, &chat("hi", json!({ "max_tokens": 2000 })));
+    let record = exchange.finish();
+    assert_eq!(
+        (&record["outcome"], &record["approval"][0]["decision"]),
+        (&json!("aborted"), &json!("unanswered"))
+    );
+    assert!(!exchange.answered(Some((200, b"{}"))));
+}
+
+fn calls(name: &str, arguments: &str) -> Value {
+    json!({ "role": "assistant", "content": null, "tool_calls": [
+        { "id": "c1", "type": "function", "function": { "name": name, "arguments": arguments } }] })
+}
+
+#[test]
+fn an_answer_waits_whole_and_leaves_as_it_was_to_be() {
+    let config = tools();
+    let mut worker = Worker::default();
+    let mut ids = Vec::new();
+    for (decision, text) in [("pending", "hi"), ("allow", "otherwise"), ("deny", "hi")] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat(text, json!({}))));
+        let body = said(calls("db.drop", r#"{"t":"a \"b\""}"#), (5, 5));
+        exchange.answer("200", "application/json", &[&body]);
+        let asked = exchange.asked.take().expect("asks");
+        let question: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(question["stage"], json!("answer"));
+        assert_eq!(question["calls"][0]["arguments"], json!(r#"{"t":"a \"b\""}"#));
+        let passes = exchange.answered(Some((200, answer(&asked.id, decision).as_bytes())));
+        assert_eq!(passes, decision == "allow");
+        ids.push(asked.id);
+        let record = exchange.finish();
+        assert_eq!(record["outcome"], json!(if passes { "complete" } else { "refused" }), "{record}");
+        assert_eq!(record["quota"][0]["charged"], json!(10), "the model has worked for it");
+    }
+    assert_eq!((&ids[0], &ids[0]), (&ids[1], &ids[2]), "whatever the conversation was");
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+    exchange.answer("200", "application/json", &[&said(calls("get", "{}"), (5, 5))]);
+    assert!(exchange.asked.is_none());
+}
+
+#[test]
+fn a_stream_is_cut_before_the_call_however_its_name_comes() {
+    let config = tools();
+    let call = |index: u32, name: &str| json!({ "tool_calls": [{ "index": index, "id": "c", "type": "function", "function": { "name": name, "arguments": "" } }] });
+    for (events, cut) in [
+        (vec![call(0, "get")], false),
+        (vec![call(0, "db.drop")], true),
+        (vec![call(0, "get"), call(1, "DB.drop")], true),
+        (vec![call(0, "db"), call(0, ".drop")], true),
+    ] {
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
+        let events = deltas(&events, "tool_calls");
+        exchange.answer("200", "text/event-stream", &events.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert!(exchange.asked.is_none());
+        let code = exchange.finish()["deny_reason"].clone();
+        assert_eq!(code, if cut { json!("approval.required") } else { Value::Null });
+    }
+}
+
+#[test]
+fn monitor_mode_asks_nobody() {
+    let quiet = config(
+        json!([{ "name": "p", "monitor": true, "approval": { "service": "desk", "tools": ["db.*"] } }]),
+        json!({ "approvals": { "desk": { "cluster": "c" } } }),
+    );
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &quiet);
+    assert!(exchange.ask("ann", "/jira/mcp", &mcp(json!(1), "db.drop", &json!({}))));
+    assert!(exchange.asked.is_none());
+    let record = exchange.finish();
+    assert_eq!(record["would_deny"], json!("approval.required"));
+    assert_eq!(record["approval"][0]["decision"], json!("monitor"));
+}
+
+#[test]
+fn slips_in_the_configuration_are_refused_with_their_place() {
+    let with = |service: Value, approval: Value| {
+        refused(
+            json!({ "approvals": { "desk": service }, "policies": [{ "name": "a", "approval": approval }] }),
+        )
+    };
+    let (desk, tools) = (json!({ "cluster": "c" }), json!({ "service": "desk", "tools": ["a"] }));
+    for (service, approval, error) in [
+        (json!({}), tools.clone(), "approvals.desk: missing field `cluster`"),
+        (json!({ "cluster": "" }), tools.clone(), "approvals.desk.cluster: names no cluster"),
+        (json!({ "cluster": "c", "path": "x" }), tools.clone(), "approvals.desk.path: starts with `/`"),
+        (json!({ "cluster": "c", "path": "/a b" }), tools.clone(), "approvals.desk.path: starts with `/`"),
+        (json!({ "cluster": "c", "authority": "" }), tools.clone(), "approvals.desk.authority: is printable"),
+        (json!({ "cluster": "c d" }), tools.clone(), "approvals.desk.authority: is printable"),
+        (
+            json!({ "cluster": "c", "timeout_ms": 0 }),
+            tools.clone(),
+            "approvals.desk.timeout_ms: must be from 1",
+        ),
+        (
+            json!({ "cluster": "c", "timeout_ms": 60001 }),
+            tools.clone(),
+            "approvals.desk.timeout_ms: must be from 1",
+        ),
+        (json!({ "cluster": "c", "retries": 1 }), tools, "approvals.desk"),
+        (
+            desk.clone(),
+            json!({ "service": "disk" }),
+            "policies[0].approval.service: no service \"disk\" in approvals; there are desk",
+        ),
+        (desk.clone(), json!({ "tools": ["a"] }), "policies[0].approval"),
+        (
+            desk.clone(),
+            json!({ "service": "desk", "tools": ["ok", "a b"] }),
+            "policies[0].approval.tools[1]: has white space",
+        ),
+        (
+            desk.clone(),
+            json!({ "service": "desk", "cost_over_usd": -1 }),
+            "policies[0].approval.cost_over_usd: must not be negative",
+        ),
+        (
+            desk,
+            json!({ "service": "desk", "cost_over_usd": 1 }),
+            "policies[0]: limits cost, but models.prices is empty",
+        ),
+    ] {
+        let told = with(service.clone(), approval.clone());
+        assert!(told.starts_with(error), "{service} {approval}: {told}");
+    }
+}
