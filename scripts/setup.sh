@@ -124,6 +124,12 @@ setup_skopeo() {
     from_apt skopeo skopeo "any release"
 }
 
+# A human decides in it; the tests click there.
+setup_chromium() {
+    command -v google-chrome >/dev/null || from_apt chromium chromium "or Google Chrome"
+    from_apt chromedriver chromium-driver "of the browser's release"
+}
+
 # from_apt COMMAND PACKAGE WHICH: Debian's package, where the command is missing.
 from_apt() {
     command -v "$1" >/dev/null && return

@@ -101,6 +101,7 @@ suite_package() {
 suite_envoy() {
     prepare_proxy
     setup_redis
+    setup_chromium
     pytest_suite envoy "$VENV/bin/python" tests/envoy
 }
 

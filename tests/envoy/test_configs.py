@@ -21,8 +21,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from render import PLACE, TEMPLATE, render  # noqa: E402
 
-# envoy/gateway holds a configuration of Envoy's, which test_global.py runs.
-MANIFESTS = sorted(path for path in ROOT.glob("envoy/*/*.yaml") if path.parent.name != "gateway")
+# envoy/gateway and envoy/approvals hold configurations of Envoy's, which
+# test_global.py and test_approvals.py run.
+MANIFESTS = sorted(path for path in ROOT.glob("envoy/*/*.yaml") if path.parent.name not in ("gateway", "approvals"))
 PORTS = ("ADMIN", "LISTENER", "PRIMARY", "SECONDARY", "QUARANTINE")
 BODY_CAP = 10 * 1024 * 1024
 
