@@ -44,22 +44,26 @@ def main() -> None:
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="what to fill in")
     parser.add_argument("--rate-limit", type=int, default=8081, metavar="PORT", help="the rate limit service (envoy/gateway)")
     parser.add_argument("--fail-open", action="store_true", help="pass what the rate limit service does not answer (envoy/gateway)")
+    parser.add_argument("--approvals", type=int, default=8090, metavar="PORT", help="the approval service (envoy/approvals)")
     args = parser.parse_args()
     if args.jwt_key == SAMPLE_KEY:
         print("render.py: warning: the key of tokens is the sample, which everybody knows; give --jwt-key", file=sys.stderr)
     primary, secondary, quarantine = args.models
-    values = {
+    every = {
         "MODULE": args.module,
         "LISTENER_PORT": args.listener,
         "ADMIN_PORT": args.admin,
         "PRIMARY_PORT": primary,
+        "SECONDARY_PORT": secondary,
+        "QUARANTINE_PORT": quarantine,
+        "RATE_LIMIT_PORT": args.rate_limit,
+        "FAILURE_MODE_DENY": str(not args.fail_open).lower(),
+        "APPROVALS_PORT": args.approvals,
         "ACCESS_LOG": args.access_log,
         "JWT_KEY": args.jwt_key,
     }
-    if args.template.resolve() == TEMPLATE:
-        values |= {"SECONDARY_PORT": secondary, "QUARANTINE_PORT": quarantine}
-    else:
-        values |= {"RATE_LIMIT_PORT": args.rate_limit, "FAILURE_MODE_DENY": str(not args.fail_open).lower()}
+    wanted = set(PLACE.findall(args.template.read_text()))
+    values = {name: value for name, value in every.items() if name in wanted}
     sys.stdout.write(render(args.config.read_text(), template=args.template, **values))
 
 
