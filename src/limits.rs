@@ -164,3 +164,7 @@ pub const MAX_APPROVAL_ARGUMENTS: usize = 4096;
 
 /// Longest wait for an approval service. Envoy holds the call's buffers as long.
 pub const MAX_APPROVAL_TIMEOUT_MS: u32 = 60_000;
+
+/// Headers of MCP on one request: four are defined, and one for each argument
+/// that a tool asks to have there. Each is looked for in all arguments.
+pub const MAX_MCP_HEADERS: usize = 32;

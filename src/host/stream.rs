@@ -214,7 +214,7 @@ fn refused_by_rate_limit() -> Option<&'static str> {
 
 fn perform(command: Command, size: usize, shared: &Shared) -> Result<(), Status> {
     match command {
-        Command::SetRequestHeader(name, value) => hostcalls::set_header(Map::RequestHeaders, name, &value),
+        Command::SetRequestHeader(name, value) => hostcalls::set_header(Map::RequestHeaders, &name, &value),
         Command::RemoveRequestHeader(name) => hostcalls::remove_header(Map::RequestHeaders, &name),
         Command::ClearRouteCache => hostcalls::clear_route_cache(),
         Command::ReplaceRequestBody(body) => hostcalls::set_buffer(Buffer::RequestBody, size, &body),

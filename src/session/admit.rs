@@ -220,12 +220,12 @@ impl Session {
             ("x-portcullis-verdict", word.to_owned()),
         ] {
             if !value.is_empty() {
-                self.out.push(Command::SetRequestHeader(name, value));
+                self.out.push(Command::SetRequestHeader(name.into(), value));
             }
         }
         self.out.push(Command::ClearRouteCache);
         if let Some(body) = plan.body {
-            self.out.push(Command::SetRequestHeader("content-length", body.len().to_string()));
+            self.out.push(Command::SetRequestHeader("content-length".into(), body.len().to_string()));
             self.out.push(Command::ReplaceRequestBody(body));
         }
         Flow::Continue

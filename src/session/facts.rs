@@ -23,6 +23,8 @@ pub struct Facts {
     pub request_id: String,
     /// The client speaks Anthropic's API, as far as headers tell.
     pub anthropic: bool,
+    /// Headers of MCP, by name in lower case.
+    pub mcp: Vec<(String, Vec<u8>)>,
     /// A header that decides how the body is read occurs twice, or is not text.
     pub ambiguous: bool,
 }
@@ -34,6 +36,11 @@ impl Facts {
         let mut seen_type = false;
         let mut seen_encoding = false;
         for (name, value) in headers {
+            if (name.starts_with(b"mcp-") || name == b"last-event-id")
+                && let Ok(name) = String::from_utf8(name.clone())
+            {
+                facts.mcp.push((name, value.clone()));
+            }
             let Ok(value) = std::str::from_utf8(value) else {
                 facts.ambiguous |= is_decisive(name);
                 continue;

@@ -51,7 +51,7 @@ impl Session {
         match self.config.query_credentials {
             QueryCredentials::Allow => false,
             QueryCredentials::Strip => {
-                self.out.push(Command::SetRequestHeader(":path", clean));
+                self.out.push(Command::SetRequestHeader(":path".into(), clean));
                 false
             }
             QueryCredentials::Deny => self.deny(

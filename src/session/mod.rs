@@ -21,6 +21,7 @@ mod inspect;
 mod joined;
 mod known;
 mod live;
+mod mcp_headers;
 mod names;
 mod operator;
 mod request;
@@ -30,6 +31,7 @@ mod settle;
 mod tally;
 mod vault;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -123,7 +125,7 @@ pub enum Event<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Set a request header, replacing all of that name.
-    SetRequestHeader(&'static str, String),
+    SetRequestHeader(Cow<'static, str>, String),
     /// Remove all request headers of that name.
     RemoveRequestHeader(String),
     /// Choose the route again: headers that routes match on have changed.

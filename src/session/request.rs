@@ -95,7 +95,7 @@ impl Session {
         let names = names.into_iter().filter_map(|n| std::str::from_utf8(n).ok());
         self.out.extend(names.map(|n| Command::RemoveRequestHeader(n.to_owned())));
         // What cannot be read cannot be inspected: answers come unencoded.
-        self.out.push(Command::SetRequestHeader("accept-encoding", "identity".to_owned()));
+        self.out.push(Command::SetRequestHeader("accept-encoding".into(), "identity".to_owned()));
     }
 
     /// Find out who calls. True if refused.
@@ -239,7 +239,10 @@ impl Session {
         let bare = matches!(op, Operation::ListModels | Operation::Metadata) || self.facts.method == "GET";
         if body.is_empty() && bare {
             self.name_server(op);
-            if self.check_request(&Request::default(), body) {
+            if self.check_mcp_headers(None) || self.check_request(&Request::default(), body) {
+                return Flow::Hold;
+            }
+            if self.is_mcp() && self.refuse_found(&Request::default(), body, scratch).is_none() {
                 return Flow::Hold;
             }
             self.note_names(&Request::default(), scratch);
@@ -267,22 +270,28 @@ impl Session {
         };
         self.name_server(op);
         self.describe(&request, body);
-        if self.check_request(&request, body) {
+        if self.check_mcp_headers(Some(&doc)) || self.check_request(&request, body) {
             return Flow::Hold;
         }
-        let verdict = self.inspect_request(body, &request, scratch);
-        if let Some(rule) = &verdict.block {
-            let message = format!("refused by rule {rule}");
-            if self.deny(Reason::Forbidden, rule, message) {
-                return Flow::Hold;
-            }
-        }
+        let Some(verdict) = self.refuse_found(&request, body, scratch) else { return Flow::Hold };
         self.note_names(&request, scratch);
         self.note_request(&request, &doc, scratch);
         match self.plan(body, &doc, &request, verdict) {
             Ok(plan) => self.admit(plan, now_ms),
             Err(flow) => flow,
         }
+    }
+
+    /// Inspect the request. `None`: it is refused for what was found.
+    fn refuse_found(&mut self, request: &Request, body: &[u8], scratch: &mut Scratch) -> Option<Verdict> {
+        let verdict = self.inspect_request(body, request, scratch);
+        if let Some(rule) = &verdict.block {
+            let message = format!("refused by rule {rule}");
+            if self.deny(Reason::Forbidden, rule, message) {
+                return None;
+            }
+        }
+        Some(verdict)
     }
 
     /// MCP servers go by a segment of the path, else by their host.
@@ -349,6 +358,8 @@ impl Session {
         if lost && matches!(self.target, Some((_, Operation::Mcp | Operation::A2a))) {
             verdict.block.get_or_insert_with(|| "request.id".to_owned());
         }
+        let method = request.methods.first().map(String::as_str).unwrap_or_default();
+        self.inspect_mcp_headers(&judge, method, scratch, &mut verdict);
         joined::inspect(&judge, body, &request.spans, &request.runs, scratch, &mut self.tally, &mut verdict);
         if verdict.exhausted {
             self.gap(CoverageState::Partial, "engine.budget");

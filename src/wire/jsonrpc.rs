@@ -81,6 +81,8 @@ fn errors(refusal: &Refusal) -> Vec<u8> {
 
 fn each_error(refusal: &Refusal) -> impl Iterator<Item = Vec<u8>> {
     let code = match refusal.reason {
+        // What MCP calls HeaderMismatch.
+        Reason::Malformed if refusal.code == "mcp.headers" => -32020,
         Reason::Malformed | Reason::TooLarge => -32600,
         Reason::NotFound => -32601,
         Reason::BadUpstream | Reason::Unavailable => -32603,

@@ -1,7 +1,7 @@
 //! Model Context Protocol over streamable HTTP: single messages and batches,
 //! both ways, whole and as SSE.
 //!
-//! Format: MCP specification, revisions 2024-11-05 to 2025-11-25. Answers do not
+//! Format: MCP specification, revisions 2024-11-05 to 2026-07-28. Answers do not
 //! say what they answer: their shape does.
 
 use super::edit::Edit;

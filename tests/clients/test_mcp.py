@@ -4,6 +4,7 @@ of the protocol, answers as JSON and as event streams."""
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from contextlib import asynccontextmanager
 
@@ -30,17 +31,18 @@ def tools(request) -> str:
 
 
 @asynccontextmanager
-async def connected(url: str, mode: str, headers: dict[str, str]):
-    async with httpx2.AsyncClient(headers=headers, timeout=10) as http:
-        async with Client(streamable_http_client(url + "/mcp", http_client=http), mode=mode) as client:
+async def connected(url: str, mode: str, headers: dict[str, str], on_request=None, **more):
+    hooks = {"request": [on_request]} if on_request else {}
+    async with httpx2.AsyncClient(headers=headers, timeout=10, event_hooks=hooks) as http:
+        async with Client(streamable_http_client(url + "/mcp", http_client=http), mode=mode, **more) as client:
             yield client
 
 
-def run(url: str, mode: str, use, headers: dict[str, str]):
+def run(url: str, mode: str, use, headers: dict[str, str], **more):
     """What the coroutine `use` makes of a connected client."""
 
     async def main():
-        async with connected(url, mode, headers) as client:
+        async with connected(url, mode, headers, **more) as client:
             return await use(client)
 
     try:
@@ -159,3 +161,92 @@ def test_a_budget_that_cannot_be_kept(damaged, tools, mode):
     with pytest.raises(MCPError, match="quota sip cannot be metered now") as caught:
         run(damaged.url, mode, lambda client: client.list_tools(), ANN | sent_to(tools) | {"x-agent-groups": "sip"})
     assert caught.value.code == -32603
+
+
+def sees(found: list[dict[str, str]]):
+    """A hook that notes the headers of MCP with each request's method."""
+
+    async def note(request):
+        told = {k: v for k, v in request.headers.items() if k.startswith("mcp-")}
+        found.append(told | {"method": request.method})
+
+    return note
+
+
+@pytest.mark.parametrize("group", ["", "tokens"])
+def test_an_argument_in_a_header_is_masked_like_the_body(gate, tools, group):
+    """The server compares both, and refuses what differs."""
+    sent: list[dict[str, str]] = []
+
+    async def use(client):
+        await client.list_tools()
+        return str(await client.call_tool("post", {"to": f"Grüße an {EMAIL}"}))
+
+    said = run(gate.url, "auto", use, ANN | {"x-agent-groups": group} | sent_to(tools), on_request=sees(sent))
+    assert "sent" in said and sent[-1]["mcp-param-to"].startswith("=?base64?")
+    assert sent[-1]["mcp-name"] == "post" and sent[-1]["mcp-method"] == "tools/call"
+    masked = r"Grüße an \[EMAIL_\w+\]" if group else r"Grüße an \[EMAIL\]"
+    assert len(gate.heard) == 1 and re.fullmatch(masked, gate.heard[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mcp-method", "tools/list"), ("mcp-name", "echo"), ("mcp-param-to", "bob"), ("mcp-protocol-version", "2025-11-25")],
+)
+def test_a_header_that_says_otherwise_is_refused(gate, records, tools, name, value):
+    async def tamper(request):
+        if request.headers.get("mcp-name") == "post":
+            request.headers[name] = value
+
+    async def use(client):
+        await client.list_tools()
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("post", {"to": "ann"})
+        return caught.value, await client.list_resources()
+
+    error, resources = run(gate.url, "auto", use, ANN | sent_to(tools), on_request=tamper)
+    assert error.code == -32020 and "a header of MCP" in error.message
+    assert resources.resources and gate.heard == []
+    found = [record for record in records.audits(3) if record["deny_reason"]]
+    assert found and {record["deny_reason"] for record in found} == {"mcp.headers"}
+    assert all(record["upstream_status"] is None for record in found)
+
+
+def announced(gate, tools, what: str, **more) -> tuple[list[str], list[dict[str, str]]]:
+    """What the client hears on the stream it opened by GET, and what it sent."""
+    said: list[str] = []
+    sent: list[dict[str, str]] = []
+
+    async def note(params):
+        said.append(str(params.data))
+
+    async def use(client):
+        for _ in range(100):
+            if any(one["method"] == "GET" for one in sent):
+                break
+            await asyncio.sleep(0.02)
+        # The server keeps nothing for a stream that is not there yet.
+        await asyncio.sleep(0.3)
+        await client.call_tool("announce", {"what": what})
+        for _ in range(50):
+            if said:
+                break
+            await asyncio.sleep(0.02)
+
+    run(gate.url, "legacy", use, ANN | sent_to(tools), on_request=sees(sent), logging_callback=note, **more)
+    return said, sent
+
+
+def test_the_stream_that_the_client_opens_is_inspected(gate, records, tools):
+    said, sent = announced(gate, tools, "leak")
+    assert said == ["Write to [EMAIL] today."]
+    # The session's end, which has no body, and its id pass.
+    last = sent[-1]
+    assert last["method"] == "DELETE" and last["mcp-session-id"]
+    ended = [r for r in records.audits(len(sent)) if r["operation"] == "metadata"]
+    assert [r["upstream_status"] for r in ended] == [200]
+
+
+def test_a_stream_that_the_client_opens_is_cut(gate, tools):
+    said, _ = announced(gate, tools, "exfiltrate")
+    assert said == []

@@ -78,7 +78,7 @@ impl<'w> Exchange<'w> {
                     Command::ReplaceResponseBody(body) => replaced = Some(body),
                     Command::Reply { reply, .. } => self.reply = Some(reply),
                     Command::Audit(line) => self.record = Some(serde_json::from_str(&line).unwrap()),
-                    Command::SetRequestHeader(k, v) => drop(self.headers.insert(k.to_owned(), v)),
+                    Command::SetRequestHeader(k, v) => drop(self.headers.insert(k.into_owned(), v)),
                     _ => {}
                 }
             }

@@ -83,7 +83,7 @@ impl<'w> Exchange<'w> {
                     Command::Ask(ask) => self.asked = Some(ask),
                     Command::Audit(line) => self.record = Some(serde_json::from_str(&line).unwrap()),
                     Command::SetRequestHeader(k, v) => {
-                        drop(self.request_headers.insert(k.to_owned(), Some(v)));
+                        drop(self.request_headers.insert(k.into_owned(), Some(v)));
                     }
                     Command::RemoveRequestHeader(k) => drop(self.request_headers.insert(k, None)),
                     Command::SetResponseHeader(k, v) => {
