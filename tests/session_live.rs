@@ -187,3 +187,67 @@ fn trailers_lose_no_text_in_silence() {
     assert_eq!((&record["outcome"], &record["deny_reason"]), (&json!("refused"), &json!("stream.trailers")));
     assert_eq!(record["coverage_reasons"], json!(["stream.trailers"]));
 }
+
+/// An event stream, and the same with an address or a card beside its data.
+const BESIDE: &str =
+    ": OPENROUTER PROCESSING\n\n:\n\nid: 17\nevent: message\nretry: 3000\n: within\nnote: nothing\nDATA\n";
+
+/// What comes of `stream` when it is cut into `chunks`.
+fn beside(config: &Rc<Config>, worker: &mut Worker, chunks: &[&[u8]]) -> (Vec<u8>, Value) {
+    let mut exchange = Exchange::new(worker, config);
+    assert!(exchange.ask("/v1/chat/completions", &chat("hi", json!({ "stream": true }))));
+    exchange.answer("200", "text/event-stream", chunks);
+    let mut record = exchange.finish();
+    record.as_object_mut().unwrap().retain(|key, _| key != "ts");
+    (exchange.response.clone(), record)
+}
+
+#[test]
+fn lines_beside_the_data_are_read_too() {
+    let (masks, mut worker) = (config(masking()), Worker::default());
+    let mut policy = masking();
+    policy["scan"]["response"]["pii"] = json!("block");
+    let blocks = config(policy);
+    let event = json!({ "model": "m", "choices": [{ "index": 0, "delta": { "content": "Hello. " } }] });
+    let tail = format!("data: {event}\n\nid: last\n\n: bye\n\ndata: [DONE]\n\n");
+    let plain = BESIDE.replace("DATA", "") + &tail;
+    let (got, record) = beside(&masks, &mut worker, &[plain.as_bytes()]);
+    assert_eq!(String::from_utf8(got).unwrap(), plain);
+    assert_eq!((&record["decision"], &record["coverage"]), (&json!("allow"), &json!("full")));
+    for place in
+        ["OPENROUTER PROCESSING", "17", "message", "3000", "within", "nothing", "note", "last", "bye"]
+    {
+        for value in [EMAIL, CARD, "4111111111111111"] {
+            let stream = plain.replacen(place, value, 1);
+            assert!(stream.contains(value));
+            let (whole, record) = beside(&masks, &mut worker, &[stream.as_bytes()]);
+            let text = String::from_utf8(whole.clone()).unwrap();
+            assert!(!text.contains(value) && text.contains(&event.to_string()), "{place}: {text}");
+            assert_eq!(text.lines().count(), stream.lines().count(), "{place}: {text}");
+            assert_eq!(record["decision"], json!("redact"), "{place}");
+            let (cut, told) = beside(&blocks, &mut worker, &[stream.as_bytes()]);
+            assert!(!String::from_utf8_lossy(&cut).contains(value));
+            assert_eq!(told["outcome"], json!("refused"), "{place}");
+            let bytes = stream.as_bytes();
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(beside(&masks, &mut worker, &single).0, whole);
+            assert_eq!(beside(&blocks, &mut worker, &single).0, cut, "{place}");
+            for at in (1..bytes.len()).step_by(3) {
+                let halves = [&bytes[..at], &bytes[at..]];
+                assert_eq!(beside(&masks, &mut worker, &halves).0, whole, "{place} at {at}");
+                assert_eq!(beside(&blocks, &mut worker, &halves).0, cut, "{place} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_hides_no_line() {
+    let (config, mut worker) = (config(masking()), Worker::default());
+    let event = json!({ "model": "m", "choices": [{ "index": 0, "delta": { "content": EMAIL } }] });
+    // Only the first one of a stream is none of a line.
+    let stream =
+        format!("\u{feff}data: {event}\n\n\u{feff}data: {event}\n\n\u{feff}: {EMAIL}\n\ndata: [DONE]\n\n");
+    let (got, _) = beside(&config, &mut worker, &[stream.as_bytes()]);
+    assert_eq!(String::from_utf8(got).unwrap(), stream.replace(EMAIL, "[EMAIL]"));
+}

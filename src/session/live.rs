@@ -18,11 +18,11 @@ pub(super) use super::seen::{Cut, Seen};
 use super::seen::{blocked, refused};
 use super::tally::Tally;
 use crate::limits::{MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
-use crate::text::{Encoding, escape};
+use crate::text::{Encoding, Span, SpanKind, escape};
 use crate::wire::edit::Edit;
 use crate::wire::json::Doc;
+use crate::wire::{self, Frame, Framer};
 use crate::wire::{Channel, Dialect, Framing, Operation, Piece, Refusal, StreamEvent};
-use crate::wire::{Frame, Framer};
 
 /// A live stream of one response.
 pub(super) struct Live {
@@ -50,6 +50,8 @@ pub(super) struct Live {
 struct Held {
     frame: Frame,
     edits: Vec<Edit>,
+    /// Edits beside its document, as ranges of the frame.
+    beside: Vec<Edit>,
     /// Texts in it that are not settled.
     open: usize,
     drop: bool,
@@ -167,10 +169,22 @@ impl Live {
     ) -> Result<(), Cut> {
         let number = self.first + self.held.len() as u64;
         self.held_bytes += frame.raw().len();
-        let mut held = Held { frame, edits: Vec::new(), open: 0, drop: false, redacted: false };
+        let mut held =
+            Held { frame, edits: Vec::new(), beside: Vec::new(), open: 0, drop: false, redacted: false };
         let mut touched = Vec::new();
         let mut closes = Vec::new();
         let mut done = false;
+        if self.framer.framing() == Framing::Sse {
+            let mut verdict = Verdict::default();
+            for line in wire::lines_beside(held.frame.raw(), number == 0) {
+                let kind = SpanKind::Other;
+                let span = Span { kind, encoding: Encoding::Plain, range: line.range };
+                judge.beside(held.frame.raw(), &span, line.is_field, scratch, tally, &mut verdict);
+            }
+            blocked(verdict.block, verdict.exhausted)?;
+            held.redacted = !verdict.edits.is_empty();
+            held.beside = verdict.edits;
+        }
         if let Some(data) = held.frame.doc_bytes() {
             if self.dialect.is_end_mark(data) {
                 done = true;
@@ -188,7 +202,7 @@ impl Live {
                     self.append(number, piece.clone(), data, &mut held.open, &mut touched)?;
                 }
                 held.drop = event.usage_only && self.drop_usage;
-                held.redacted = !verdict.edits.is_empty();
+                held.redacted |= !verdict.edits.is_empty();
                 held.edits = verdict.edits;
                 if judge.may_edit() {
                     // A later event may complete a match that this one repeats.
@@ -319,10 +333,11 @@ impl Live {
                 continue;
             }
             self.edited |= held.redacted;
-            if held.edits.is_empty() {
+            if held.edits.is_empty() && held.beside.is_empty() {
                 out.extend_from_slice(held.frame.raw());
             } else {
-                let bytes = held.frame.apply(&mut held.edits).map_err(|_| Cut::Unreadable("stream.edit"))?;
+                let bytes = held.frame.apply_all(&mut held.edits, held.beside);
+                let bytes = bytes.map_err(|_| Cut::Unreadable("stream.edit"))?;
                 out.extend_from_slice(&bytes);
             }
         }

@@ -76,6 +76,28 @@ impl Judge<'_> {
         lost
     }
 
+    /// Inspect a line of an event stream beside its data, `is_field`: an id, a
+    /// name or a number. Many events have the same.
+    pub(super) fn beside(
+        &self,
+        frame: &[u8],
+        span: &Span,
+        is_field: bool,
+        scratch: &mut Scratch,
+        tally: &mut Tally,
+        verdict: &mut Verdict,
+    ) {
+        let raw = frame.get(span.range.clone()).unwrap_or_default();
+        let value = raw.strip_prefix(b" ").unwrap_or(raw);
+        if is_field && is_token(value) {
+            let start = span.range.end - value.len();
+            let name = Span { range: start..span.range.end, ..span.clone() };
+            self.names(frame, &[name], scratch, tally, verdict);
+        } else {
+            self.span(frame, span, scratch, tally, verdict);
+        }
+    }
+
     /// A rule that matches in a name as it stands, and `counts`.
     fn rule_in(
         &self,

@@ -240,25 +240,50 @@ impl Frame {
         }
     }
 
-    fn apply_in_lines(&self, parts: &[Part], edits: &[Edit]) -> Result<Vec<u8>, Overlap> {
-        let mut moved = Vec::with_capacity(edits.len());
-        for edit in edits {
-            // JSON escapes line breaks; a raw one would forge an event.
-            if memchr::memchr2(b'\n', b'\r', &edit.with).is_some() {
-                return Err(Overlap);
-            }
-            let after = parts.partition_point(|part| part.doc <= edit.range.start);
-            let part = after.checked_sub(1).and_then(|at| parts.get(at)).ok_or(Overlap)?;
-            let start = edit.range.start - part.doc;
-            let end = edit.range.end.checked_sub(part.doc).filter(|end| *end <= part.len).ok_or(Overlap)?;
-            moved.push(Edit { range: part.raw + start..part.raw + end, with: edit.with.clone() });
+    /// [`Frame::apply`] with edits besides the document too, as ranges of
+    /// [`Frame::raw`]. For server-sent events only.
+    pub fn apply_all(&self, edits: &mut [Edit], mut beside: Vec<Edit>) -> Result<Vec<u8>, Overlap> {
+        if beside.is_empty() {
+            return self.apply(edits);
         }
-        Ok(edit::apply(&self.raw, &mut moved)?.into_owned())
+        if beside.iter().any(|edit| memchr::memchr2(b'\n', b'\r', &edit.with).is_some()) {
+            return Err(Overlap);
+        }
+        match &self.body {
+            Body::Opaque if edits.is_empty() => {}
+            Body::Plain(doc) => {
+                beside.extend(in_raw(&[Part { doc: 0, raw: doc.start, len: doc.len() }], edits)?);
+            }
+            Body::Lines { parts, .. } => beside.extend(in_raw(parts, edits)?),
+            _ => return Err(Overlap),
+        }
+        Ok(edit::apply(&self.raw, &mut beside)?.into_owned())
+    }
+
+    fn apply_in_lines(&self, parts: &[Part], edits: &[Edit]) -> Result<Vec<u8>, Overlap> {
+        Ok(edit::apply(&self.raw, &mut in_raw(parts, edits)?)?.into_owned())
     }
 
     fn with_payload(&self, payload: &Range<usize>, with: &[u8]) -> Result<Vec<u8>, Overlap> {
         eventstream::rebuild(&self.raw, payload, with).ok_or(Overlap)
     }
+}
+
+/// Edits of a document as edits of the lines that it came in.
+fn in_raw(parts: &[Part], edits: &[Edit]) -> Result<Vec<Edit>, Overlap> {
+    let mut moved = Vec::with_capacity(edits.len());
+    for edit in edits {
+        // JSON escapes line breaks; a raw one would forge an event.
+        if memchr::memchr2(b'\n', b'\r', &edit.with).is_some() {
+            return Err(Overlap);
+        }
+        let after = parts.partition_point(|part| part.doc <= edit.range.start);
+        let part = after.checked_sub(1).and_then(|at| parts.get(at)).ok_or(Overlap)?;
+        let start = edit.range.start - part.doc;
+        let end = edit.range.end.checked_sub(part.doc).filter(|end| *end <= part.len).ok_or(Overlap)?;
+        moved.push(Edit { range: part.raw + start..part.raw + end, with: edit.with.clone() });
+    }
+    Ok(moved)
 }
 
 /// Append bytes without a document. They join such bytes before them: a chunk

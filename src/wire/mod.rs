@@ -60,6 +60,7 @@ pub use name::is_plain as is_plain_name;
 pub use recognise::{by_body, by_id, by_route, ids, recognise, recognise_for};
 pub use refusal::{Reason, Refusal, Reply};
 pub use reply::plain_refusal;
+pub use sse::lines_beside;
 pub use view::{
     Channel, Dialect, Field, FieldEdit, Framing, Operation, Piece, Request, Response, RpcCall, StreamEvent,
     ToolCall, Usage, WireError,

@@ -3,7 +3,8 @@
 //! Lines end in LF, CRLF or CR. A CR that is the last byte of a chunk waits for
 //! the next byte, since an LF after it belongs to the same line end.
 //!
-//! A comment outside an event leaves at once, so that keep-alives stay alive.
+//! A comment outside an event leaves at once, so that keep-alives stay alive. One
+//! with text is a frame of its own: it may be what the stream is cut for.
 //! An event whose data is empty or blank has nothing to inspect. An event
 //! without its blank line is dropped by browsers and delivered by some SDKs:
 //! it becomes a frame at the end of the stream.
@@ -105,7 +106,12 @@ impl Sse {
             None => self.dispatch(next, true, out),
             Some(b':') if self.event.begun => {}
             Some(b':') => {
-                push_opaque(out, self.buf.get(self.start..next).unwrap_or_default());
+                let raw = self.buf.get(self.start..next).unwrap_or_default();
+                if text.len() > 1 {
+                    out.push(Frame::new(raw.to_vec(), 0..0, Body::Opaque, true));
+                } else {
+                    push_opaque(out, raw);
+                }
                 self.start = next;
             }
             Some(_) => self.event.field(text, from - self.start),
@@ -119,7 +125,7 @@ impl Sse {
         let event = std::mem::take(&mut self.event);
         self.start = next;
         match event.body(raw) {
-            Body::Opaque => push_opaque(out, raw),
+            Body::Opaque if !event.begun => push_opaque(out, raw),
             body => out.push(Frame::new(raw.to_vec(), event.name, body, terminated)),
         }
     }
@@ -164,4 +170,38 @@ impl Event {
         }
         Body::Lines { doc, parts }
     }
+}
+
+/// A line of a frame that is no `data:`. Clients show comments and unknown
+/// fields to nobody, but hand out names and ids of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What of it is text: the value of a field of the standard, else all of it.
+    pub range: Range<usize>,
+    /// A field of the standard: an id, a name or a number.
+    pub is_field: bool,
+}
+
+/// The lines beside the document in the bytes of a frame. `first`: the stream
+/// starts with it.
+pub fn lines_beside(raw: &[u8], first: bool) -> impl Iterator<Item = Line> {
+    let mut at = if first && raw.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    std::iter::from_fn(move || {
+        while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
+            let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            let line = rest.get(..end).unwrap_or_default();
+            let start = at;
+            at += end + 1;
+            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+            let (from, is_field) = match line.get(..colon).unwrap_or_default() {
+                b"data" => continue,
+                b"event" | b"id" | b"retry" => ((colon + 1).min(line.len()), true),
+                _ => (0, false),
+            };
+            if line.len() > from {
+                return Some(Line { range: start + from..start + line.len(), is_field });
+            }
+        }
+        None
+    })
 }
