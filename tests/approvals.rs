@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use common::{Exchange, Worker, chat, config, deltas, refused, said};
 use portcullis::config::Config;
+use portcullis::session::Flow;
 use serde_json::{Value, json};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -236,25 +237,214 @@ fn an_answer_waits_whole_and_leaves_as_it_was_to_be() {
     assert!(exchange.asked.is_none());
 }
 
+/// Chunks of a stream that calls these tools, with their arguments cut in two.
+fn stream(calls: &[(&str, &str)]) -> Vec<Vec<u8>> {
+    let mut events = vec![json!({ "content": "Well then. " })];
+    for (index, (name, arguments)) in calls.iter().enumerate() {
+        let call = |fields: Value| json!({ "tool_calls": [{ "index": index, "function": fields }] });
+        let (one, two) = arguments.split_at(arguments.len() / 2);
+        events.push(call(json!({ "name": name, "arguments": "" })));
+        events.push(call(json!({ "arguments": one })));
+        events.push(call(json!({ "arguments": two })));
+    }
+    deltas(&events, "tool_calls")
+}
+
+/// What the client gets, the questions and the record, where every answer
+/// comes when `at` more chunks have.
+fn streamed(
+    config: &Rc<Config>,
+    chunks: &[&[u8]],
+    decision: &str,
+    at: usize,
+) -> (Vec<u8>, Vec<Value>, Value) {
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, config);
+    assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
+    exchange.open("200", "text/event-stream");
+    let (mut questions, mut due): (Vec<Value>, _) = (Vec::new(), None);
+    for (i, chunk) in chunks.iter().enumerate() {
+        exchange.chunk(chunk, i + 1 == chunks.len());
+        if let Some(asked) = exchange.asked.take() {
+            questions.push(serde_json::from_str(&asked.body).unwrap());
+            due = Some((i + at, asked.id));
+        }
+        while let Some((_, id)) = due.take_if(|(when, _)| *when <= i || i + 1 == chunks.len()) {
+            let sent = exchange.response.clone();
+            let resumed = exchange.answered(Some((200, answer(&id, decision).as_bytes())));
+            assert!(
+                resumed == (i + 1 == chunks.len()) || exchange.asked.is_some(),
+                "resumed at its end, and only there"
+            );
+            assert!(resumed || exchange.response == sent);
+            if let Some(asked) = exchange.asked.take() {
+                questions.push(serde_json::from_str(&asked.body).unwrap());
+                due = Some((i, asked.id));
+            }
+        }
+    }
+    let record = exchange.finish();
+    (exchange.response, questions, record)
+}
+
 #[test]
-fn a_stream_is_cut_before_the_call_however_its_name_comes() {
+fn a_stream_waits_from_the_call_on() {
     let config = tools();
-    let call = |index: u32, name: &str| json!({ "tool_calls": [{ "index": index, "id": "c", "type": "function", "function": { "name": name, "arguments": "" } }] });
-    for (events, cut) in [
-        (vec![call(0, "get")], false),
-        (vec![call(0, "db.drop")], true),
-        (vec![call(0, "get"), call(1, "DB.drop")], true),
-        (vec![call(0, "db"), call(0, ".drop")], true),
+    let sql = r#"{"sql":"DROP TABLE users","mail":"jane.doe@example.com"}"#;
+    for (calls, asked) in [
+        (&[("get", "{}")][..], &[][..]),
+        (&[("db.drop", sql)], &["db.drop"]),
+        (&[("get", "{}"), ("DB.drop", sql), ("get", "{ }")], &["DB.drop"]),
+        (&[("db.drop", sql), ("db.add", "{}")], &["db.drop", "db.add"]),
+        (&[("db.drop", "")], &["db.drop"]),
     ] {
+        let events = stream(calls);
+        let body = events.concat();
+        let cuts: [Vec<&[u8]>; 4] = [
+            events.iter().map(Vec::as_slice).collect(),
+            vec![&body],
+            body.chunks(1).collect(),
+            body.chunks(1).chain([&b""[..]]).collect(),
+        ];
+        for (chunks, at) in
+            cuts.iter().flat_map(|chunks| [(chunks, 0), (chunks, 1), (chunks, 3), (chunks, 9999)])
+        {
+            let (passed, questions, record) = streamed(&config, chunks, "allow", at);
+            assert_eq!(passed, body, "allowed, it is what it was: {calls:?}");
+            let names = questions.iter().flat_map(|q| q["calls"].as_array().unwrap());
+            assert_eq!(names.map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), asked);
+            assert!(questions.len() <= 1, "{questions:?}");
+            assert_eq!((&record["outcome"], &record["decision"]), (&json!("complete"), &json!("allow")));
+            let (denied, _, record) = streamed(&config, chunks, "pending", at);
+            let denied = String::from_utf8(denied).unwrap();
+            if asked.is_empty() {
+                continue;
+            }
+            assert!(denied.starts_with("data:") && denied.contains("Well then. "), "{denied}");
+            assert!(!denied.to_lowercase().contains("db.drop") && !denied.contains("DROP"), "{denied}");
+            assert!(
+                denied.contains("approval.pending") && denied.trim_end().ends_with("data: [DONE]"),
+                "{denied}"
+            );
+            assert!(denied.contains(record["approval"][0]["id"].as_str().unwrap()));
+            assert_eq!(
+                (&record["deny_reason"], &record["outcome"]),
+                (&json!("approval.pending"), &json!("refused"))
+            );
+        }
+    }
+    // The same call is the same question, streamed or not.
+    let (_, questions, _) = streamed(&config, &[&stream(&[("db.drop", sql)]).concat()], "allow", 0);
+    assert_eq!(questions[0]["calls"][0]["arguments"], json!(sql.replace("jane.doe@example.com", "[EMAIL]")));
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+    exchange.answer("200", "application/json", &[&said(calls("db.drop", sql), (5, 5))]);
+    assert_eq!(questions[0]["id"], json!(exchange.asked.take().unwrap().id));
+}
+
+#[test]
+fn a_call_by_a_name_that_comes_in_parts_does_not_slip_through() {
+    let config = tools();
+    let call = |name: &str| json!({ "tool_calls": [{ "index": 0, "id": "c", "function": { "name": name, "arguments": "" } }] });
+    let (passed, questions, _) =
+        streamed(&config, &[&deltas(&[call("db"), call(".drop")], "tool_calls").concat()], "deny", 0);
+    assert_eq!(questions[0]["calls"][0]["name"], json!("db.drop"));
+    assert!(!String::from_utf8(passed).unwrap().contains(".drop"));
+}
+
+#[test]
+fn other_apis_wait_in_their_streams_too() {
+    let config = tools();
+    let anthropic = [
+        json!({ "type": "message_start", "message": { "id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": { "input_tokens": 1, "output_tokens": 1 } } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "tool_use", "id": "t", "name": "db.drop", "input": {} } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "input_json_delta", "partial_json": "{\"t\":" } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "input_json_delta", "partial_json": "1}" } }),
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": { "output_tokens": 2 } }),
+        json!({ "type": "message_stop" }),
+    ];
+    let body: String =
+        anthropic.iter().map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap())).collect();
+    let ask = json!({ "model": "m", "max_tokens": 9, "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+    let calling = |args: Value| json!({ "candidates": [{ "index": 0, "content": { "role": "model", "parts": [{ "functionCall": { "name": "db.drop", "args": args } }] } }] });
+    let gemini = format!("data: {}\n\ndata: {}\n\n", calling(json!({ "t": 1 })), calling(json!({ "t": 2 })));
+    let prompt = json!({ "contents": [{ "role": "user", "parts": [{ "text": "hi" }] }] });
+    for (path, ask, body, arguments, code) in [
+        ("/v1/messages", ask, body, &["{\"t\":1}"][..], "permission_error"),
+        (
+            "/v1beta/models/m:streamGenerateContent",
+            prompt,
+            gemini,
+            &["{\"t\":1}", "{\"t\":2}"],
+            "PERMISSION_DENIED",
+        ),
+    ] {
+        for decision in ["allow", "deny"] {
+            let mut worker = Worker::default();
+            let mut exchange = Exchange::new(&mut worker, &config);
+            assert!(exchange.ask("ann", path, ask.to_string().as_bytes()));
+            exchange.open("200", "text/event-stream");
+            for byte in body.as_bytes().chunks(1) {
+                exchange.chunk(byte, false);
+            }
+            exchange.chunk(b"", true);
+            assert!(!String::from_utf8_lossy(&exchange.response).contains("db.drop"));
+            let asked = exchange.asked.take().expect(path);
+            let question: Value = serde_json::from_str(&asked.body).unwrap();
+            let told: Vec<_> = question["calls"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["arguments"].as_str().unwrap())
+                .collect();
+            assert_eq!(told, arguments);
+            assert!(exchange.answered(Some((200, answer(&asked.id, decision).as_bytes()))));
+            let said = String::from_utf8(exchange.response.clone()).unwrap();
+            match decision {
+                "allow" => assert_eq!(said, body),
+                _ => assert!(
+                    !said.contains("db.drop") && said.contains(code) && said.contains("because"),
+                    "{said}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_ends_in_trailers_waits_there_or_is_cut() {
+    let config = tools();
+    let body = stream(&[("db.drop", "{}")]).concat();
+    for decision in ["allow", "deny"] {
         let mut worker = Worker::default();
         let mut exchange = Exchange::new(&mut worker, &config);
         assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
-        let events = deltas(&events, "tool_calls");
-        exchange.answer("200", "text/event-stream", &events.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        assert!(exchange.asked.is_none());
-        let code = exchange.finish()["deny_reason"].clone();
-        assert_eq!(code, if cut { json!("approval.required") } else { Value::Null });
+        exchange.open("200", "text/event-stream");
+        // The chunk with the call leaves nothing to send, and is kept open.
+        let at = body.windows(7).position(|w| w == b"db.drop").unwrap();
+        let start = body[..at].windows(6).rposition(|w| w == b"data: ").unwrap();
+        exchange.chunk(&body[..start], false);
+        exchange.chunk(&body[start..], false);
+        let asked = exchange.asked.take().unwrap();
+        assert_eq!(exchange.trailers(), Flow::Hold);
+        assert!(exchange.answered(Some((200, answer(&asked.id, decision).as_bytes()))));
+        let said = String::from_utf8(exchange.response.clone()).unwrap();
+        assert_eq!(said.as_bytes() == body, decision == "allow", "{said}");
+        assert!(decision == "allow" || said.contains("approval.denied"));
     }
+    // The last chunk has gone: there is no place for what waits.
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "stream": true }))));
+    exchange.open("200", "text/event-stream");
+    let cut = body.windows(6).rposition(|w| w == b"[DONE]").unwrap() - 6;
+    exchange.chunk(&body[..cut], false);
+    assert!(exchange.asked.is_none(), "more may come");
+    exchange.trailers();
+    assert!(exchange.reply.is_some() && exchange.asked.is_none());
+    assert_eq!(exchange.finish()["deny_reason"], json!("approval.required"));
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Stream {
         let now_ms = started_ns / 1_000_000;
         let mut scratch = self.shared.scratch.borrow_mut();
         let mut step = session.step(event, now_ms, &mut scratch);
+        let mut before = Flow::Hold;
         let flow = loop {
             let mut unanswered = false;
             for command in step.commands {
@@ -67,8 +68,11 @@ impl Stream {
                     step = session.step(Event::Updated(answer), now_ms, &mut scratch);
                 }
                 None if unanswered => {
+                    before = step.flow;
                     step = session.step(Event::Answered { reply: None, waited_us: 0 }, now_ms, &mut scratch);
                 }
+                // What may go on may do so whatever is said of what waits.
+                None if before == Flow::Continue => break before,
                 None => break step.flow,
             }
         };

@@ -1,5 +1,6 @@
 //! Consent: a call that needs it is held until the approval service has
-//! answered, a request before it has a budget, an answer before the client has it.
+//! answered, a request before it has a budget, an answer before the client has
+//! it; a stream waits from the first such call on.
 //!
 //! Others ask too: [`Session::want_consent`] before a request is admitted is all
 //! that it takes.
@@ -7,7 +8,9 @@
 use std::cell::RefCell;
 
 use super::admit::Plan;
+use super::gate::arguments;
 use super::inspect::{Direction, Judge, Scratch, Verdict};
+use super::seen::Cut;
 use super::tally::Tally;
 use super::vault::Vault;
 use super::{Command, Flow, Phase, Session};
@@ -16,13 +19,13 @@ use crate::audit::{ApprovalLine, CoverageState, Digest, Outcome};
 use crate::limits::{MAX_APPROVAL_ARGUMENTS, MAX_APPROVAL_CALLS, MAX_RECORDED_NAME};
 use crate::policy::{Action, Actions, Approval, Ruling};
 use crate::rules::Category;
-use crate::text::{Span, escape};
+use crate::text::{Encoding, Span, SpanKind};
 use crate::wire::edit::{Edit, apply};
 use crate::wire::json::{Doc, Kind};
-use crate::wire::{Operation, Reason, Request, Response, ToolCall};
+use crate::wire::{Operation, Reason, Refusal, Request, Response};
 
-/// Code of a stream that is cut because a call in it needs consent, and of
-/// what monitor mode would have held.
+/// Code where consent cannot be asked for, and of what monitor mode would have
+/// held.
 pub(super) const REQUIRED: &str = "approval.required";
 
 /// What the host asks for us.
@@ -59,11 +62,13 @@ pub(super) struct Waiting {
 }
 
 #[derive(Debug)]
-enum Then {
+pub(super) enum Then {
     /// Reserve the budget, and send the request on.
     Admit(Plan),
     /// Let the answer go, changed like this.
     Release(Vec<Command>),
+    /// Let the stream go on.
+    Stream,
 }
 
 impl Session {
@@ -91,53 +96,37 @@ impl Session {
         };
         let (Digest::Hmac(essence) | Digest::Sha256(essence)) = essence;
         self.wanted.essence = essence;
+        let mut calls = Vec::new();
         if op == Operation::Mcp {
-            let texts = [request.spans.as_slice(), &request.names];
-            let calls = self.calls(&approval, &request.tool_calls, doc.bytes(), texts, scratch);
-            self.wanted.calls = calls;
+            let wanted = request.tool_calls.iter().filter(|c| approval.wants(&c.name, &self.asked.server));
+            calls.extend(wanted.map(|c| self.told(&c.name, &arguments(c, doc.bytes()), scratch)));
         } else if op == Operation::A2a {
-            let skills = request.skills.iter().filter(|skill| approval.wants(skill, ""));
-            self.wanted.calls = skills.map(|skill| call(skill)).collect();
+            let wanted = request.skills.iter().filter(|skill| approval.wants(skill, ""));
+            calls.extend(wanted.map(|skill| self.told(skill, b"", scratch)));
         }
+        self.wanted.calls = calls;
         if !self.wanted.calls.is_empty() {
             self.want_consent(approval::TOOL);
         }
     }
 
-    /// Calls that need consent, as the service is told of them.
-    fn calls(
-        &self,
-        approval: &Approval,
-        calls: &[ToolCall],
-        body: &[u8],
-        texts: [&[Span]; 2],
-        scratch: &mut Scratch,
-    ) -> Vec<Call> {
-        let wanted = calls.iter().filter(|call| approval.wants(&call.name, &self.asked.server));
-        wanted
-            .map(|called| {
-                let raw = called.arguments.clone().and_then(|range| body.get(range));
-                let shown = approval.show_arguments.then(|| self.masked(called, body, texts, scratch));
-                Call {
-                    args_hash: raw.map(|raw| self.config.hasher.digest(raw)),
-                    bytes: raw.unwrap_or_default().len(),
-                    arguments: shown.flatten(),
-                    ..call(&called.name)
-                }
-            })
-            .collect()
+    /// A call as the service is told of it.
+    fn told(&self, name: &str, arguments: &[u8], scratch: &mut Scratch) -> Call {
+        let shows = self.approval().is_some_and(|a| a.show_arguments);
+        Call {
+            name: short(name).to_owned(),
+            args_hash: (!arguments.is_empty()).then(|| self.config.hasher.digest(arguments)),
+            bytes: arguments.len(),
+            arguments: if shows { self.masked(arguments, scratch) } else { None },
+        }
     }
 
     /// Arguments with labels in place of personal data and credentials, whatever
-    /// the policy does about them. `None`: too long, or not read to the end.
-    fn masked(
-        &self,
-        call: &ToolCall,
-        body: &[u8],
-        texts: [&[Span]; 2],
-        scratch: &mut Scratch,
-    ) -> Option<String> {
-        let range = call.arguments.clone().filter(|range| range.len() <= MAX_APPROVAL_ARGUMENTS)?;
+    /// the policy does about them. `None`: none, too long, or not read to the end.
+    fn masked(&self, arguments: &[u8], scratch: &mut Scratch) -> Option<String> {
+        if arguments.is_empty() || arguments.len() > MAX_APPROVAL_ARGUMENTS {
+            return None;
+        }
         let mut actions = Actions::default();
         // What is wrong with a call is what its approver has to see.
         for category in [Category::Pii, Category::Secrets] {
@@ -147,28 +136,14 @@ impl Session {
             if matches!(self.phase, Phase::Sent) { Direction::Response } else { Direction::Request };
         let vault = RefCell::<Vault>::default();
         let judge = Judge { config: &self.config, actions, direction, enforced: true, vault: &vault };
-        let (mut tally, mut verdict) = (Tally::default(), Verdict::default());
-        let inside = |span: &&Span| range.start <= span.range.start && span.range.end <= range.end;
-        let [spans, names] = texts.map(|all| all.iter().filter(inside).cloned().collect::<Vec<_>>());
-        for span in &spans {
-            judge.span(body, span, scratch, &mut tally, &mut verdict);
-        }
-        judge.names(body, &names, scratch, &mut tally, &mut verdict);
+        let mut verdict = Verdict::default();
+        let (kind, encoding) = (SpanKind::ToolArguments, Encoding::Plain);
+        let span = Span { kind, encoding, range: 0..arguments.len() };
+        judge.span(arguments, &span, scratch, &mut Tally::default(), &mut verdict);
         if verdict.exhausted {
             return None;
         }
-        for edit in &mut verdict.edits {
-            edit.range =
-                edit.range.start.checked_sub(range.start)?..edit.range.end.checked_sub(range.start)?;
-        }
-        let masked = apply(body.get(range.clone())?, &mut verdict.edits).ok()?;
-        let in_string = range.start.checked_sub(1).and_then(|at| body.get(at)) == Some(&b'"');
-        let mut text = String::new();
-        match in_string {
-            true => escape::unescape_json(&masked, &mut text).ok()?,
-            false => text.push_str(std::str::from_utf8(&masked).ok()?),
-        }
-        Some(text)
+        String::from_utf8(apply(arguments, &mut verdict.edits).ok()?.into_owned()).ok()
     }
 
     /// The request may go on, or asks first.
@@ -200,21 +175,33 @@ impl Session {
             return Flow::Continue;
         };
         let gate = self.gate();
-        let named = |call: &ToolCall| ToolCall { name: gate.name(call), ..call.clone() };
-        let mut called: Vec<_> = read.tool_calls.iter().map(named).collect();
-        called.retain(|call| approval.wants(&call.name, &self.asked.server));
-        if called.is_empty() {
+        let mut calls: Vec<(String, Vec<u8>)> = Vec::new();
+        for called in &read.tool_calls {
+            let call = (gate.name(called), arguments(called, body));
+            if approval.wants(&call.0, &self.asked.server) && !calls.contains(&call) {
+                calls.push(call);
+            }
+        }
+        if calls.is_empty() {
             return Flow::Continue;
         }
-        let calls = self.calls(&approval, &called, body, [&read.spans, &read.names], scratch);
-        let mut what = Vec::new();
-        for call in &called {
-            what.push(call.name.as_bytes());
-            what.push(call.arguments.clone().and_then(|range| body.get(range)).unwrap_or_default());
-        }
-        let wanted = Wanted { why: vec![approval::TOOL], calls, essence: String::new() };
         let release = Then::Release(std::mem::take(&mut self.out));
-        self.ask("answer", &wanted, &what, 0.0, release, now_ms)
+        self.ask_about(calls, release, now_ms, scratch)
+    }
+
+    /// Ask for consent to calls of a model's, of these names and arguments.
+    pub(super) fn ask_about(
+        &mut self,
+        called: Vec<(String, Vec<u8>)>,
+        then: Then,
+        now_ms: u64,
+        scratch: &mut Scratch,
+    ) -> Flow {
+        let what: Vec<&[u8]> =
+            called.iter().flat_map(|(name, json)| [name.as_bytes(), json.as_slice()]).collect();
+        let calls = called.iter().map(|(name, json)| self.told(name, json, scratch)).collect();
+        let wanted = Wanted { why: vec![approval::TOOL], calls, essence: String::new() };
+        self.ask("answer", &wanted, &what, 0.0, then, now_ms)
     }
 
     fn ask(
@@ -290,7 +277,13 @@ impl Session {
 
     /// The service answered; `None`: it did not. `Flow::Continue`: the message
     /// that was held goes on.
-    pub(super) fn answered(&mut self, reply: Option<(u16, &[u8])>, waited_us: u64, now_ms: u64) -> Flow {
+    pub(super) fn answered(
+        &mut self,
+        reply: Option<(u16, &[u8])>,
+        waited_us: u64,
+        now_ms: u64,
+        scratch: &mut Scratch,
+    ) -> Flow {
         let Phase::Asking(_) = self.phase else { return Flow::Hold };
         let Phase::Asking(waiting) = std::mem::take(&mut self.phase) else { return Flow::Hold };
         let Waiting { id, then } = *waiting;
@@ -311,18 +304,25 @@ impl Session {
             let service = self.policy().and_then(|p| p.approval.as_ref());
             service.and_then(|a| self.config.approvals.get(&a.service)).is_some_and(|s| s.open)
         };
-        if decision == Some(Decision::Allow) {
-            return self.proceed(then, now_ms);
-        }
-        if decision.is_none() && open() {
+        let passes = decision == Some(Decision::Allow) || decision.is_none() && open();
+        if passes && decision.is_none() {
             self.gap(CoverageState::Partial, "fault.approval");
-            return self.proceed(then, now_ms);
         }
         let colon = if reason.is_some() { ": " } else { "" };
         let message = [said, " (approval ", &id, ")", colon, &reason.unwrap_or_default()].concat();
-        self.reply_headers.push(("x-portcullis-approval", id));
         let kind = if decision.is_none() { Reason::Unavailable } else { Reason::Forbidden };
-        self.stop(kind, code, &message)
+        let code = code.to_owned();
+        let rpc_ids = self.asked.rpc_ids.clone();
+        let refusal = Refusal { reason: kind, message, code, retry_after: None, rpc_ids };
+        match then {
+            Then::Stream => self.stream_answered((!passes).then_some(Cut::Refused(refusal)), now_ms, scratch),
+            then if passes => self.proceed(then, now_ms),
+            _ => {
+                self.reply_headers.push(("x-portcullis-approval", id));
+                self.refuse(refusal);
+                Flow::Hold
+            }
+        }
     }
 
     fn proceed(&mut self, then: Then, now_ms: u64) -> Flow {
@@ -334,12 +334,10 @@ impl Session {
                 self.out.append(&mut commands);
                 Flow::Continue
             }
+            // Never without an answer: in monitor mode the gate asks for nothing.
+            Then::Stream => Flow::Continue,
         }
     }
-}
-
-fn call(name: &str) -> Call {
-    Call { name: short(name).to_owned(), args_hash: None, bytes: 0, arguments: None }
 }
 
 /// A name as the record has it.

@@ -128,7 +128,7 @@ impl Session {
 
     pub(super) fn spent_quota(&self) -> Cut {
         let refusal = self.money.cover.denied.map(|denied| self.over_quota(&denied));
-        Cut::Spent(refusal.unwrap_or_else(|| Refusal {
+        Cut::Refused(refusal.unwrap_or_else(|| Refusal {
             reason: Reason::RateLimited,
             message: "the budget is used up".to_owned(),
             code: "quota".to_owned(),

@@ -3,7 +3,8 @@
 //!
 //! In a stream a call is judged by its name when it starts. Where the policy
 //! says what a tool may be called with, its arguments are withheld until they
-//! are complete: half of them prove nothing.
+//! are complete: half of them prove nothing. A call that needs consent waits
+//! from its name on, and all that follows waits behind it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use super::vault::Vault;
 use crate::audit::digest::hex;
 use crate::baseline::{Anomaly, List};
 use crate::config::Config;
-use crate::limits::{MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
+use crate::limits::{MAX_APPROVAL_CALLS, MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
 use crate::policy::access::{Pinned, Unpinned};
 use crate::policy::{Act, Policy};
 use crate::text::escape;
@@ -44,6 +45,12 @@ pub(super) struct Gate {
     open: BTreeMap<Channel, Open>,
     /// Names of the calls so far.
     names: BTreeMap<Channel, String>,
+    /// Calls that need consent, with their arguments, once those are complete.
+    asks: Vec<(String, Vec<u8>)>,
+    /// So many of them were handed out.
+    told: usize,
+    /// A call that needs consent has begun.
+    began: bool,
     /// What is new of the answer; `None`: the policy has no baseline.
     first: Option<First>,
     pub(super) notes: Notes,
@@ -57,6 +64,10 @@ struct Open {
     judged: bool,
     /// The arguments so far, where nothing withholds them.
     heard: String,
+    /// It needs consent, under this name.
+    asks: Option<String>,
+    /// Arguments that came with the name, if it does.
+    whole: Vec<u8>,
 }
 
 /// What the gate has seen, for the record.
@@ -217,7 +228,9 @@ impl Gate {
             if !name.is_empty() {
                 self.usual(List::Called, &name)?;
             }
-            self.needs_consent(&name)?;
+            if !name.is_empty() && self.needs_consent(&name) {
+                self.ask(name.clone(), arguments(call, data))?;
+            }
             if !self.fits(&name, &arguments(call, data)) {
                 self.deny(ARGUMENTS)?;
             }
@@ -235,13 +248,12 @@ impl Gate {
                 self.deny(CALLED)?;
             }
             self.usual(List::Called, &name)?;
-            self.needs_consent(&joined)?;
-            self.needs_consent(&name)?;
+            let asks = [&name, &joined].into_iter().find(|name| self.needs_consent(name)).cloned();
             if self.names.len() >= MAX_STREAM_CHANNELS && !self.names.contains_key(channel) {
                 return Err("stream.channels");
             }
             self.names.insert(*channel, joined);
-            if !self.policy().is_some_and(|p| p.constrains(&name)) {
+            if asks.is_none() && !self.policy().is_some_and(|p| p.constrains(&name)) {
                 continue;
             }
             // Arguments before their name have been sent unjudged.
@@ -254,19 +266,54 @@ impl Gate {
             if judged && !self.fits(&name, &whole) {
                 self.deny(ARGUMENTS)?;
             }
-            self.open.insert(*channel, Open { name, judged, heard: String::new() });
+            let whole = if asks.is_some() { whole } else { Vec::new() };
+            let open = Open { name, judged, heard: String::new(), asks, whole };
+            // Another call on the channel: that was all of the one before.
+            if let Some(Open { asks: Some(name), whole, .. }) = self.open.insert(*channel, open)
+                && !whole.is_empty()
+            {
+                self.ask(name, whole)?;
+            }
         }
         Ok(self.tools(&event.tools_listed, data))
     }
 
-    /// Nobody can be asked in the middle of a stream: nothing can be sent on
-    /// once the answer is there but with the next chunk, and there may be none.
-    fn needs_consent(&mut self, name: &str) -> Result<(), &'static str> {
+    /// Whether a call needs consent; from it on the stream waits.
+    fn needs_consent(&mut self, name: &str) -> bool {
         let approval = self.policy().and_then(|p| p.approval.as_ref());
-        if approval.is_some_and(|a| a.wants(name, &self.server)) {
-            return self.deny(REQUIRED);
+        let needs = approval.is_some_and(|a| a.wants(name, &self.server));
+        if needs && !self.enforced {
+            self.notes.would_deny.get_or_insert(REQUIRED);
+            return false;
         }
-        Ok(())
+        self.began |= needs;
+        needs
+    }
+
+    /// A call whose arguments are complete. One that is told again is asked
+    /// about once.
+    fn ask(&mut self, name: String, arguments: Vec<u8>) -> Result<(), &'static str> {
+        let call = (name, arguments);
+        if !self.asks.contains(&call) {
+            self.asks.push(call);
+        }
+        if self.asks.len() > MAX_APPROVAL_CALLS { Err(REQUIRED) } else { Ok(()) }
+    }
+
+    /// A call that needs consent has begun since this was asked last.
+    pub(super) fn began(&mut self) -> bool {
+        std::mem::take(&mut self.began)
+    }
+
+    /// Calls to ask about that were not handed out yet; `None`: the arguments of
+    /// one are still coming.
+    pub(super) fn to_ask(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
+        if self.open.values().any(|open| open.asks.is_some()) {
+            return None;
+        }
+        let fresh = self.asks.get(self.told..).unwrap_or_default().to_vec();
+        self.told = self.asks.len();
+        Some(fresh)
     }
 
     /// The text of this channel waits for its end.
@@ -287,10 +334,11 @@ impl Gate {
     pub(super) fn close(&mut self, channel: &Channel, held: &str) -> Result<(), &'static str> {
         let Some(open) = self.open.remove(channel) else { return Ok(()) };
         let json = if self.enforced { held } else { &open.heard };
-        if json.is_empty() && open.judged || self.fits(&open.name, json.as_bytes()) {
-            return Ok(());
+        if !(json.is_empty() && open.judged || self.fits(&open.name, json.as_bytes())) {
+            self.deny(ARGUMENTS)?;
         }
-        self.deny(ARGUMENTS)
+        let Some(name) = open.asks else { return Ok(()) };
+        self.ask(name, if json.is_empty() { open.whole } else { json.as_bytes().to_vec() })
     }
 
     /// The stream is over: calls that came without arguments.
@@ -298,6 +346,9 @@ impl Gate {
         for open in std::mem::take(&mut self.open).into_values() {
             if !open.judged && !self.fits(&open.name, b"") {
                 self.deny(ARGUMENTS)?;
+            }
+            if let Some(name) = open.asks {
+                self.ask(name, open.whole)?;
             }
         }
         Ok(())
@@ -369,7 +420,7 @@ pub(super) fn merge(edits: Vec<Edit>, mut cuts: Vec<Edit>) -> Vec<Edit> {
 }
 
 /// Arguments of a call as a JSON document.
-fn arguments(call: &ToolCall, body: &[u8]) -> Vec<u8> {
+pub(super) fn arguments(call: &ToolCall, body: &[u8]) -> Vec<u8> {
     let Some(range) = call.arguments.clone() else { return Vec::new() };
     let raw = body.get(range.clone()).unwrap_or_default();
     let in_string = range.start.checked_sub(1).and_then(|at| body.get(at)) == Some(&b'"');

@@ -40,6 +40,17 @@ pub(super) struct Live {
     pub(super) gate: Gate,
     /// First and last byte sent that is no white space.
     sent: Option<(u8, u8)>,
+    /// Number of the frame from which on all waits for consent, and the same of
+    /// calls that begin while it is asked for.
+    barrier: Option<u64>,
+    after: Option<u64>,
+    asked: bool,
+    /// The upstream has no more.
+    pub(super) ended: bool,
+    /// What leaves before the rest, once the rest may.
+    pub(super) late: Vec<u8>,
+    /// Consent was denied: the next chunk is the last.
+    pub(super) verdict: Option<Cut>,
     /// A match was replaced.
     pub(super) edited: bool,
     /// What the stream told about itself.
@@ -101,6 +112,12 @@ impl Live {
             drop_usage,
             gate,
             sent: None,
+            barrier: None,
+            after: None,
+            asked: false,
+            ended: false,
+            late: Vec::new(),
+            verdict: None,
             edited: false,
             seen: Seen::default(),
         }
@@ -197,6 +214,10 @@ impl Live {
                 judge.names(data, &event.names, scratch, tally, &mut verdict);
                 let cuts =
                     self.gate.event(&event, data, |c| self.channels.contains_key(c)).map_err(refused)?;
+                if self.gate.began() {
+                    let barrier = if self.asked { &mut self.after } else { &mut self.barrier };
+                    barrier.get_or_insert(number);
+                }
                 self.note(&event);
                 for piece in &event.pieces {
                     self.append(number, piece.clone(), data, &mut held.open, &mut touched)?;
@@ -324,8 +345,25 @@ impl Live {
         blocked(verdict.block, verdict.exhausted)
     }
 
-    fn release(&mut self, out: &mut Vec<u8>) -> Result<(), Cut> {
-        while self.held.front().is_some_and(|h| h.open == 0) {
+    /// Calls that consent is to be asked for, once all of them are told.
+    pub(super) fn to_ask(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
+        if self.asked || self.barrier.is_none() || !(self.ended || self.seen.done) {
+            return None;
+        }
+        let calls = self.gate.to_ask()?;
+        self.asked = true;
+        Some(calls)
+    }
+
+    /// What was asked for may go.
+    pub(super) fn allow(&mut self) {
+        self.asked = false;
+        self.barrier = self.after.take();
+    }
+
+    /// Send on what is settled, and allowed.
+    pub(super) fn release(&mut self, out: &mut Vec<u8>) -> Result<(), Cut> {
+        while self.barrier != Some(self.first) && self.held.front().is_some_and(|h| h.open == 0) {
             let Some(mut held) = self.held.pop_front() else { break };
             self.first += 1;
             self.held_bytes = self.held_bytes.saturating_sub(held.frame.raw().len());

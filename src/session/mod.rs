@@ -321,13 +321,13 @@ impl Session {
                 let flow = self.response_data(size);
                 self.keep_up(flow, now_ms)
             }
-            Event::Answered { reply, waited_us } => self.answered(reply, waited_us, now_ms),
+            Event::Answered { reply, waited_us } => self.answered(reply, waited_us, now_ms, scratch),
             Event::ResponseEnd { body } => self.response_end(body, now_ms, scratch),
             Event::ResponseChunk { bytes, end } => {
-                let flow = self.response_chunk(bytes, end, scratch);
+                let flow = self.response_chunk(bytes, end, now_ms, scratch);
                 self.keep_up(flow, now_ms)
             }
-            Event::ResponseTrailers => self.response_trailers(scratch),
+            Event::ResponseTrailers => self.response_trailers(now_ms, scratch),
             Event::Done { status, added_us } => self.done(status, added_us, now_ms, scratch),
         };
         let update = match self.usual.next_update() {

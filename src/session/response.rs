@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
+use super::consent::{REQUIRED, Then};
 use super::gate::{Gate, merge};
 use super::inspect::{Direction, Judge, Scratch, Verdict};
 use super::live::{Cut, Live};
+use super::seen::refused;
 use super::vault::Vault;
 use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session, joined};
 use crate::audit::{CalledTool, CoverageState, Decision, ListedTool, Mcp, Outcome};
@@ -286,7 +288,13 @@ impl Session {
         crate::wire::edit::keep_elements(&ranges)
     }
 
-    pub(super) fn response_chunk(&mut self, bytes: &[u8], end: bool, scratch: &mut Scratch) -> Flow {
+    pub(super) fn response_chunk(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        now_ms: u64,
+        scratch: &mut Scratch,
+    ) -> Flow {
         self.record.response.bytes = self.record.response.bytes.saturating_add(bytes.len() as u64);
         let Some(mut live) = self.live.take() else {
             // The stream was ended here: what the upstream still sends is swallowed.
@@ -302,16 +310,16 @@ impl Session {
         self.note_gate(&mut live.gate);
         match result {
             Err(cut) => self.cut(live, cut, &mut out),
-            Ok(()) if end => self.close_live(live),
-            Ok(()) if self.is_spent(&live.seen) => {
-                let quota = self.spent_quota();
-                self.cut(live, quota, &mut out);
-            }
-            Ok(()) => self.live = Some(live),
+            Ok(()) => self.carry_on(live, end, &mut out, now_ms, scratch),
+        }
+        // All of the end waits for the answer: behind it nothing can be added.
+        let asks = end && matches!(self.phase, Phase::Asking(_));
+        if let Some(live) = self.live.as_mut().filter(|_| asks) {
+            live.late.append(&mut out);
         }
         // A chunk that leaves nothing to send is kept open: should trailers end
         // the stream, it is the only place where withheld text can still go.
-        let waits = self.live.is_some() && out.is_empty() && (self.open_chunk || !bytes.is_empty());
+        let waits = self.live.is_some() && out.is_empty() && (asks || self.open_chunk || !bytes.is_empty());
         if out != bytes {
             self.out.push(Command::ReplaceResponseBody(out));
         }
@@ -319,15 +327,77 @@ impl Session {
         if waits { Flow::Hold } else { Flow::Continue }
     }
 
+    /// After a chunk: cut, ask for consent, end, or wait for the next.
+    fn carry_on(&mut self, mut live: Live, end: bool, out: &mut Vec<u8>, now_ms: u64, scratch: &mut Scratch) {
+        live.ended |= end;
+        if let Some(cut) = live.verdict.take() {
+            return self.cut(live, cut, out);
+        }
+        let calls = live.to_ask();
+        if calls.as_ref().is_some_and(Vec::is_empty) {
+            return self.cut(live, refused(REQUIRED), out);
+        }
+        if let Some(calls) = calls {
+            self.ask_about(calls, Then::Stream, now_ms, scratch);
+        }
+        if matches!(self.phase, Phase::Asking(_)) {
+            self.live = Some(live);
+        } else if live.ended {
+            self.close_live(live);
+        } else if self.is_spent(&live.seen) {
+            let quota = self.spent_quota();
+            self.cut(live, quota, out);
+        } else {
+            self.live = Some(live);
+        }
+    }
+
+    /// The approval service has answered: what waited in a stream goes with the
+    /// next chunk. Only behind the last one is the stream set going by itself:
+    /// Envoy before 1.38.3 loses the chunk after one that was (issue 46841).
+    pub(super) fn stream_answered(&mut self, cut: Option<Cut>, now_ms: u64, scratch: &mut Scratch) -> Flow {
+        self.phase = Phase::Sent;
+        let Some(mut live) = self.live.take() else { return Flow::Hold };
+        match cut {
+            Some(cut) => live.verdict = Some(cut),
+            None => live.allow(),
+        }
+        if !live.ended {
+            self.live = Some(live);
+            return Flow::Hold;
+        }
+        let mut out = std::mem::take(&mut live.late);
+        match live.release(&mut out) {
+            Err(cut) => self.cut(live, cut, &mut out),
+            Ok(()) => self.carry_on(live, true, &mut out, now_ms, scratch),
+        }
+        if let Some(live) = &mut self.live {
+            // Another call, which began while the first was asked about.
+            live.late = out;
+            return Flow::Hold;
+        }
+        self.open_chunk = false;
+        self.out.push(Command::ReplaceResponseBody(out));
+        Flow::Continue
+    }
+
     /// The end of a live stream behind its last chunk. Envoy lets nothing be
     /// added to a chunk that has gone: where text is still withheld then, the
     /// client gets a reset instead of an end that looks whole.
-    pub(super) fn response_trailers(&mut self, scratch: &mut Scratch) -> Flow {
+    pub(super) fn response_trailers(&mut self, now_ms: u64, scratch: &mut Scratch) -> Flow {
         let open = std::mem::take(&mut self.open_chunk);
         if self.live.is_none() {
             return Flow::Continue;
         }
-        self.response_chunk(&[], true, scratch);
+        self.response_chunk(&[], true, now_ms, scratch);
+        if matches!(self.phase, Phase::Asking(_)) {
+            if open {
+                return Flow::Hold;
+            }
+            self.live = None;
+            self.out.retain(|c| !matches!(c, Command::Ask(_)));
+            return self.stop(Reason::BadUpstream, REQUIRED, "there is no place for what waits for consent");
+        }
         let lost = |c: &Command| matches!(c, Command::ReplaceResponseBody(left) if !left.is_empty());
         if open || !self.out.iter().any(lost) {
             return Flow::Continue;
@@ -344,12 +414,14 @@ impl Session {
 
     /// End a stream with the dialect's error event.
     fn cut(&mut self, mut live: Live, cut: Cut, out: &mut Vec<u8>) {
+        // Whoever is asked for consent need not answer any more.
+        self.phase = Phase::Sent;
         let mut retry_after = None;
         let (reason, code, message) = match cut {
             Cut::Blocked(rule) => {
                 (Reason::Forbidden, rule.clone(), format!("the answer was cut by rule {rule}"))
             }
-            Cut::Spent(refusal) => {
+            Cut::Refused(refusal) => {
                 retry_after = refusal.retry_after;
                 (refusal.reason, refusal.code, refusal.message)
             }

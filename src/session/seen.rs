@@ -22,8 +22,8 @@ pub(super) struct Seen {
 pub(super) enum Cut {
     /// A rule blocks it.
     Blocked(String),
-    /// The budget is used up.
-    Spent(Refusal),
+    /// The budget is used up, or nobody allows a call in it.
+    Refused(Refusal),
     /// It cannot be read: what and where, without content.
     Unreadable(&'static str),
 }

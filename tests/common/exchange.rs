@@ -125,7 +125,10 @@ impl<'w> Exchange<'w> {
 
     /// The approval service answers. True if what was held goes on.
     pub(crate) fn answered(&mut self, reply: Option<(u16, &[u8])>) -> bool {
-        let (flow, _) = self.step(Event::Answered { reply, waited_us: 7 });
+        let (flow, replaced) = self.step(Event::Answered { reply, waited_us: 7 });
+        if self.session.response_mode() == ResponseMode::Live {
+            self.response.extend(replaced.unwrap_or_default());
+        }
         flow == Flow::Continue
     }
 
@@ -166,10 +169,17 @@ impl<'w> Exchange<'w> {
         self.step(Event::ResponseHeaders { headers: &headers, end: false });
     }
 
+    /// A live stream ends in trailers.
+    pub(crate) fn trailers(&mut self) -> Flow {
+        let (flow, replaced) = self.step(Event::ResponseTrailers);
+        self.response.extend(replaced.unwrap_or_default());
+        flow
+    }
+
     /// A chunk of a live stream.
     pub(crate) fn chunk(&mut self, bytes: &[u8], end: bool) {
         let (flow, replaced) = self.step(Event::ResponseChunk { bytes, end });
-        let kept_open = replaced.as_ref().is_some_and(Vec::is_empty);
+        let kept_open = replaced.as_deref().unwrap_or(bytes).is_empty();
         assert!(flow == Flow::Continue || kept_open, "a stream with something to send is never paused");
         self.response.extend(replaced.unwrap_or_else(|| bytes.to_vec()));
     }
