@@ -1,8 +1,10 @@
 """Calls that need consent: a real Envoy asks the reference server, or one that
 does what a test says, and a human in a headless Chromium decides."""
 
+import base64
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,12 +13,19 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import yaml
 from browser import Browser
-from client import Http1
+from client import Http1, http2
+from envoy import JWT_KEY, Envoy, Options, bearer
 from plugin import EMAIL, plugin
-from upstream import Delay, Hold, Reached, Reply, Reset, Upstream, chat_stream, usage
+from upstream import Delay, Reply, Reset, Upstream, usage
 
-SERVER = Path(__file__).resolve().parents[2] / "envoy/approvals/server.py"
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "envoy/approvals/server.py"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from render import render  # noqa: E402
+
 OPS = ("x-agent-id", "ops-1")
 ANN = ("x-agent-id", "ann")
 JSON = ("content-type", "application/json")
@@ -228,16 +237,102 @@ def test_tools_that_a_model_calls_wait_before_the_client_sees_them(envoy, upstre
     assert (line(records[2])["decision"], records[2]["outcome"]) == ("allow", "complete")
 
 
-def test_a_stream_with_such_a_call_is_cut(envoy, upstream, service):
-    proxy = envoy(config(), clusters={"approvals": service.port})
+def delta(fields, finish=None):
+    event = {"model": "gpt-4o-mini", "choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+
+def calling_stream(arguments):
+    """The parts of a stream that says a word, calls a tool, and ends."""
     call = calling("db.drop", "")["tool_calls"]
-    upstream.reply = Reply.sse([{"model": "gpt-4o-mini", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in ({"content": "Right. "}, {"content": "Now"}, {"tool_calls": call})])
-    for who, cut in ((OPS, False), (ANN, True)):
+    pieces = [{"tool_calls": [{"index": 0, "function": {"arguments": letter}}]} for letter in arguments]
+    parts = [delta(d) for d in ({"content": "Right. "}, {"content": "Now"}, {"tool_calls": call}, *pieces)]
+    return [*parts, delta({}, "tool_calls"), b"data: [DONE]\n\n"]
+
+
+ENDINGS = {
+    # Where the answer of the service comes: before the stream ends, or behind
+    # its end; in trailers; and the whole stream in one chunk.
+    "goes on": lambda parts, slow: [*parts, Delay(slow), b": more\n\n", Delay(0.1), b": end\n\n"],
+    "ends": lambda parts, slow: parts,
+    "one chunk": lambda parts, slow: [b"".join(parts)],
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_stream_waits_from_such_a_call_on(envoy, upstream, service, ending):
+    proxy = envoy(config(), workers=2, clusters={"approvals": service.port})
+    arguments = json.dumps({"table": "users", "mail": "a@b.example"})
+    parts = ENDINGS[ending](calling_stream(arguments), 0.4)
+    whole = b"".join(part for part in parts if isinstance(part, bytes))
+    upstream.reply = Reply.stream(parts)
+    slow = [Delay(0.2)]
+    service.script = lambda asked: Reply.stream([*slow, says("allow")(asked).parts[0]])
+    for who in (OPS, ANN):
         answer = proxy.chat("hi", headers=[who], stream=True)
-        assert b"Right. " in answer.body and (b"db.drop" not in answer.body) == cut
-        assert (b"approval.required" in answer.body) == cut
-    assert not service.requests
-    assert [r["deny_reason"] for r in proxy.audits(2)] == [None, "approval.required"]
+        assert answer.complete and answer.status == 200
+        assert answer.body.replace(b"[EMAIL]", b"a@b.example").startswith(whole[:120])
+        assert b"db.drop" in answer.body and b"approval" not in answer.body
+        assert (answer.body.count(b": more"), answer.body.count(b": end")) == (whole.count(b": more"), whole.count(b": end"))
+    asked = service.last.json()
+    assert len(service.requests) == 1 and asked["stage"] == "answer"
+    assert json.loads(asked["calls"][0]["arguments"]) == {"table": "users", "mail": "[EMAIL]"}
+    service.script = lambda asked: Reply.stream([*slow, says("pending", "ask Eve")(asked).parts[0]])
+    answer = proxy.chat("hi", headers=[ANN], stream=True)
+    assert answer.complete and b"Right. " in answer.body and b"db.drop" not in answer.body and b"users" not in answer.body
+    error = next(event for event in answer.events() if "error" in event)["error"]
+    assert error["code"] == "approval.pending" and "ask Eve" in error["message"] and asked["id"] in error["message"]
+    assert answer.body.rstrip().endswith(b"data: [DONE]")
+    service.script = lambda asked: Reply.json({"decision": "allow"})
+    assert b"approval.unavailable" in proxy.chat("hi", headers=[ANN], stream=True).body
+    records = proxy.audits(4)
+    assert [r["deny_reason"] for r in records] == [None, None, "approval.pending", "approval.unavailable"]
+    assert (line(records[1])["decision"], records[1]["outcome"]) == ("allow", "complete")
+    assert line(records[1])["waited_us"] > 150_000
+    assert records[2]["quota"][0]["charged"] > 0
+
+
+def test_a_stream_whose_service_cannot_be_asked(envoy, upstream):
+    for nowhere in ("closed", "open"):
+        proxy = envoy(config(cluster="nowhere", on_fault=nowhere))
+        for parts in (calling_stream("{}"), [b"".join(calling_stream("{}"))], [*calling_stream("{}"), Delay(0.1), b": end\n\n"]):
+            upstream.reply = Reply.stream(parts)
+            answer = proxy.chat("hi", headers=[ANN], stream=True)
+            assert answer.complete
+            if nowhere == "open":
+                assert answer.body == b"".join(part for part in parts if isinstance(part, bytes))
+            else:
+                assert b"Right. " in answer.body and b"approval.unavailable" in answer.body and b"db.drop" not in answer.body
+        assert {line(r)["decision"] for r in proxy.audits(3)} == {"fault"}
+
+
+def test_streams_that_end_in_trailers_and_clients_that_leave(own_envoy, upstream, service):
+    proxy = own_envoy(config(timeout_ms=3000), workers=2, response_trailers=True, clusters={"approvals": service.port})
+    service.script = lambda asked: Reply.stream([Delay(0.3), says("allow")(asked).parts[0]])
+    parts = calling_stream('{"a":1}')
+    whole = b"".join(parts)
+    # Trailers have no room for what waits: a chunk before them that leaves
+    # nothing to send has.
+    upstream.reply = Reply.stream([b"".join(parts[:-1]), Delay(0.1), parts[-1], Delay(0.1)], trailers=[("x-end", "1")])
+    for who in (OPS, ANN):
+        answer = proxy.chat("hi", headers=[who], stream=True)
+        assert answer.complete and answer.body == whole, answer.body
+    upstream.reply = Reply.stream([*parts, Delay(0.05)])
+
+    def leave(_):
+        with Http1(proxy.port) as connection:
+            body = json.dumps({"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-agent-id: ann\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            connection.send(head.encode() + body)
+            time.sleep(0.2)
+            connection.hang_up()
+
+    with ThreadPoolExecutor(20) as many:
+        list(many.map(leave, range(40)))
+    records = proxy.audits(42)
+    assert {line(r)["decision"] for r in records[2:]} == {"unanswered"} and {r["outcome"] for r in records[2:]} == {"aborted"}
+    time.sleep(0.6)
+    assert proxy.chat("hi", headers=[ANN], stream=True).body == whole
 
 
 # --- the service decides, or does not ---
@@ -270,7 +365,6 @@ def test_a_question_says_what_the_manual_says(envoy, upstream, service):
     }
 
 
-SLOW = [Delay(3.0), b'{"decision":"allow"}']
 FAULTS = {
     "slow": lambda asked: Reply.stream([b" ", Delay(3.0), json.dumps({"id": asked.json()["id"], "decision": "allow"}).encode()]),
     "reset": lambda asked: Reply(200, [("content-type", "application/json")], [Reset()], "chunked"),
@@ -368,8 +462,6 @@ def test_clients_that_hang_up_while_they_wait(own_envoy, upstream, service):
 
 
 def test_bodies_that_are_edited_and_end_in_trailers_wait_as_well(envoy, upstream, service):
-    from client import http2
-
     proxy = envoy(config(), clusters={"approvals": service.port})
     service.script = says("allow")
     body = json.dumps({"model": "dear", "max_tokens": 2000, "messages": [{"role": "user", "content": f"mail {EMAIL}"}]}).encode()
@@ -383,6 +475,31 @@ def test_bodies_that_are_edited_and_end_in_trailers_wait_as_well(envoy, upstream
         assert http2(proxy.port, "POST", "/v1/chat/completions", frames, [ANN, JSON], trailers).status == 403
     assert len(upstream.requests) == 2
     assert [line(r)["decision"] for r in proxy.audits(4)] == ["allow", "allow", "deny", "deny"]
+
+
+def test_the_shipped_configuration(upstreams, upstream, desk):
+    rendered = render(
+        (ROOT / "envoy/config/approvals.json").read_text(),
+        template=ROOT / "envoy/approvals/envoy.yaml",
+        MODULE=os.environ["PORTCULLIS_WASM"],
+        ACCESS_LOG="ACCESS_LOG_PATH",
+        JWT_KEY=base64.urlsafe_b64encode(JWT_KEY).rstrip(b"=").decode(),
+        LISTENER_PORT=0,
+        ADMIN_PORT=0,
+        PRIMARY_PORT=upstreams[0].port,
+        APPROVALS_PORT=desk.api,
+    )
+    plugin = (ROOT / "envoy/config/approvals.json").read_text()
+    proxy = Envoy(Options(plugin, whole=yaml.safe_load(rendered)), upstreams[0].port, upstreams[1].port)
+    try:
+        who = bearer(iss="https://login.example.com/", sub="ann")
+        assert proxy.chat("hi", headers=[who]).status == 200
+        answer = proxy.chat("hi", headers=[who], model="opus", max_tokens=8000)
+        assert answer.status == 403 and answer.json()["error"]["code"] == "approval.pending"
+        assert [line(r)["why"] if r.get("approval") else None for r in proxy.audits(2)] == [None, ["cost"]]
+        assert not proxy.faults()
+    finally:
+        proxy.kill()
 
 
 # --- the page ---
