@@ -66,7 +66,7 @@ fn id(config: &Rc<Config>, who: &str, path: &str, body: &[u8]) -> String {
 }
 
 fn answer(id: &str, decision: &str) -> String {
-    json!({ "id": id, "decision": decision, "reason": "because" }).to_string()
+    json!({ "id": id, "decision": decision, "reason": "because of jane.doe@example.com" }).to_string()
 }
 
 #[test]
@@ -184,6 +184,8 @@ fn what_becomes_of_each_answer() {
         let fault = status != 200 || word == "maybe";
         assert_eq!(line["decision"], json!(if fault { "fault" } else { word }), "{record}");
         assert_eq!((&line["waited_us"], &line["id"]), (&json!(7), &json!(id)));
+        let reason = if fault { Value::Null } else { json!("[EMAIL]") };
+        assert_eq!(line["reason"], reason, "no value is in the record, whoever wrote it");
         assert_eq!(record["coverage"], json!(if sent && fault { "partial" } else { "full" }));
         assert_eq!(record["quota"].as_array().unwrap().len(), usize::from(sent));
     }

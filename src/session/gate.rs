@@ -307,7 +307,7 @@ impl Gate {
 
     /// Calls to ask about that were not handed out yet; `None`: the arguments of
     /// one are still coming.
-    pub(super) fn to_ask(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
+    pub(super) fn take_calls(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
         if self.open.values().any(|open| open.asks.is_some()) {
             return None;
         }

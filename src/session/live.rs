@@ -346,11 +346,11 @@ impl Live {
     }
 
     /// Calls that consent is to be asked for, once all of them are told.
-    pub(super) fn to_ask(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
+    pub(super) fn take_calls(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
         if self.asked || self.barrier.is_none() || !(self.ended || self.seen.done) {
             return None;
         }
-        let calls = self.gate.to_ask()?;
+        let calls = self.gate.take_calls()?;
         self.asked = true;
         Some(calls)
     }

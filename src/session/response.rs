@@ -333,7 +333,7 @@ impl Session {
         if let Some(cut) = live.verdict.take() {
             return self.cut(live, cut, out);
         }
-        let calls = live.to_ask();
+        let calls = live.take_calls();
         if calls.as_ref().is_some_and(Vec::is_empty) {
             return self.cut(live, refused(REQUIRED), out);
         }

@@ -192,6 +192,15 @@ fn consequences(story: &mut Story, config: &Config, policy: &Policy, asked: &Ask
     if let Some(most) = policy.limits.max_cost_usd {
         story.say("limit", &format!("at most {most} USD, by estimate"));
     }
+    if let Some(approval) = &policy.approval {
+        let (service, server) = (&approval.service, asked.server.unwrap_or_default());
+        if let Some(most) = approval.cost_over_usd {
+            story.say("consent", &format!("of {service}, over {most} USD by estimate"));
+        }
+        if let Some(tool) = asked.tool.filter(|tool| approval.wants(tool, server)) {
+            story.say("consent", &format!("of {service}, to calls of {tool}"));
+        }
+    }
     let enforced = config.mode == Mode::Enforce && policy.enforced;
     story.say("request", &actions(&policy.scan.request, enforced));
     story.say("response", &actions(&policy.scan.response, enforced));
@@ -275,7 +284,9 @@ mod tests {
         let config = Config::from_json(
             r#"{ "version": 1, "rules": { "packs": ["code"] }, "identity": { "required": false },
                  "policies": [{ "name": "agents", "match": { "actors": ["bot-*"] }, "tools": { "deny": ["shell"] },
-                                "mcp": { "servers": ["jira"], "tools": { "allow": ["search_*"] } } }] }"#,
+                                "mcp": { "servers": ["jira"], "tools": { "allow": ["search_*"] } },
+                                "approval": { "service": "desk", "tools": ["jira/search_all"] } }],
+                 "approvals": { "desk": { "cluster": "approvals" } } }"#,
         )
         .unwrap();
         let story = |actor: &str, tool, server| {
@@ -287,6 +298,7 @@ mod tests {
             ("bot-1", Some("get"), None, false, "APPLIES: the agent matches"),
             ("bot-1", Some("get"), Some("jira"), true, "refused    policy.mcp_tool"),
             ("bot-1", Some("search_x"), Some("jira"), false, "server     jira: allowed"),
+            ("bot-1", Some("search_all"), Some("jira"), false, "consent    of desk, to calls of search_all"),
             ("bot-1", None, Some("hr"), true, "refused    policy.mcp_server"),
             ("worm", None, None, true, "refused    policy.none"),
         ] {
