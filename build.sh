@@ -8,13 +8,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
-BENCHES=(latency phases stream)
+BENCHES=(attacks latency phases stream)
 # A line for each command: its name, its arguments, what it does.
 COMMANDS="demo|[--keep] [--config FILE]|build, start Envoy with the filter, send the story's requests; with FILE they are told, and judged only with --judge
 test|[SUITE...]|every check and every suite; or only those named: ${SUITES[*]}
 build||the module for Envoy: target/portcullis.wasm
 ctl|ARGS...|portcullisctl, the command line tool, built where needed; \`ctl help\` is its own help
-bench|[--quick] [BENCH...]|added latency, phases of a request, streams; or only those named: ${BENCHES[*]}
+bench|[--quick] [BENCH...]|texts made to be slow, added latency, phases of a request, streams; or only those named: ${BENCHES[*]}
 eval|DIR|wire formats and detection quality on the corpora in DIR
 mutants||break the filter one line at a time: tests must notice
 fuzz|[SECONDS]|feed the parsers and the stream rewriter with mutated input

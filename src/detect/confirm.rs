@@ -9,8 +9,11 @@ use crate::rules::{RuleIndex, TextView};
 /// Ends of one pattern that are tried, longest first, until its checks hold.
 const MAX_ENDS: usize = 16;
 
-/// Steps that a candidate costs beside its bytes, and a check.
-const CANDIDATE_STEPS: usize = 8;
+/// Steps that a walk costs beside its bytes, a pattern that accepts, and a check.
+const CANDIDATE_STEPS: usize = 24;
+
+/// Steps of a check for each byte of the match: some look words up.
+const CHECK_STEPS: usize = 4;
 
 /// The confirming part of one scan.
 pub(super) struct Confirm<'s> {
@@ -23,6 +26,8 @@ pub(super) struct Confirm<'s> {
     budget: Budget,
     exhausted: bool,
     settled: usize,
+    /// The text without white space around it, once it was asked for.
+    trimmed: Option<std::ops::Range<usize>>,
 }
 
 struct Found {
@@ -42,7 +47,17 @@ impl<'s> Confirm<'s> {
         scratch.next_start.resize(engine.plans.len(), 0);
         scratch.context.clear();
         let settled = input.text.len();
-        Confirm { engine, input, scratch, out, found: Vec::new(), budget, exhausted: false, settled }
+        Confirm {
+            engine,
+            input,
+            scratch,
+            out,
+            found: Vec::new(),
+            budget,
+            exhausted: false,
+            settled,
+            trimmed: None,
+        }
     }
 
     pub(super) fn exhausted(&self) -> bool {
@@ -118,7 +133,8 @@ impl<'s> Confirm<'s> {
                 if walk.alive {
                     self.hold(candidate.at);
                 }
-                self.spend(walk.steps + CANDIDATE_STEPS);
+                self.spend(walk.steps + accepts.len() + CANDIDATE_STEPS);
+                self.exhausted |= !self.budget.take_states(walk.built);
             }
             Err(Broken) => self.exhausted = true,
         }
@@ -139,6 +155,12 @@ impl<'s> Confirm<'s> {
         if !self.looks_here(plan) || candidate.at < self.next_start(rule) {
             return;
         }
+        self.spend(CANDIDATE_STEPS);
+        // Most numbers have no word of a rule near them: that is the cheapest
+        // to know, and spares the search for the group.
+        if !self.may_have_context(rule, plan, candidate.at, ends.first().map_or(candidate.at, |end| end.at)) {
+            return;
+        }
         let in_reach = ends.iter().filter(|end| end.at - candidate.at <= plan.max_len);
         for end in in_reach.take(MAX_ENDS) {
             let range = match self.group(plan, candidate.at, end.at) {
@@ -157,6 +179,19 @@ impl<'s> Confirm<'s> {
                 return;
             }
         }
+    }
+
+    /// False: no match of this rule within `from..to` has the words it wants.
+    fn may_have_context(&mut self, rule: RuleIndex, plan: &Plan, from: usize, to: usize) -> bool {
+        let Some(wanted) = plan.context.as_ref() else { return true };
+        if wanted.alone() && self.is_all(from, to) {
+            return true;
+        }
+        let text = self.input.text.as_bytes();
+        let (context, hits) = (&self.engine.context, &mut self.scratch.context);
+        let may = context.may_hold((rule.0, wanted), text, (from, to), hits, &mut self.budget);
+        self.exhausted |= may.is_none();
+        may.unwrap_or(false)
     }
 
     /// The group in a match of the whole pattern over `from..to`.
@@ -187,7 +222,8 @@ impl<'s> Confirm<'s> {
         let caches = &mut self.scratch.caches;
         let (mut one, mut other) = (Vec::new(), std::mem::take(&mut self.scratch.splits));
         other.clear();
-        let mut steps = parts.lead.forward(caches, text, from, to - from, true, &mut one)?.steps;
+        let mut steps = 4 * CANDIDATE_STEPS;
+        steps += parts.lead.forward(caches, text, from, to - from, true, &mut one)?.steps;
         steps += parts.rest_back.backward(caches, text, to, from, &mut other)?;
         let start = common(&one, &other).min();
         let mut end = None;
@@ -205,12 +241,12 @@ impl<'s> Confirm<'s> {
 
     fn holds(&mut self, plan: &Plan, range: &std::ops::Range<usize>) -> bool {
         let Some(matched) = self.input.text.get(range.clone()) else { return false };
-        self.spend(CANDIDATE_STEPS + matched.len() * plan.checks.len());
+        self.spend(CANDIDATE_STEPS + CHECK_STEPS * matched.len() * plan.checks.len());
         if !plan.checks.iter().all(|check| check.holds(matched)) {
             return false;
         }
         let Some(wanted) = &plan.context else { return true };
-        if wanted.alone() && self.is_all(matched) {
+        if wanted.alone() && self.is_all(range.start, range.end) {
             return true;
         }
         let text = self.input.text.as_bytes();
@@ -222,8 +258,17 @@ impl<'s> Confirm<'s> {
 
     /// The match is the whole text but for white space. A text of which a part
     /// was settled before, or more may follow, is not known to be.
-    fn is_all(&self, matched: &str) -> bool {
-        self.input.at_end && self.input.skip_before == 0 && self.input.text.trim() == matched.trim()
+    fn is_all(&mut self, from: usize, to: usize) -> bool {
+        if !self.input.at_end || self.input.skip_before > 0 {
+            return false;
+        }
+        // Looked for once, not for each match: there may be megabytes of space.
+        let text = self.input.text;
+        let trimmed = self.trimmed.get_or_insert_with(|| {
+            let end = text.trim_end().len();
+            text.len() - text.trim_start().len()..end
+        });
+        from <= trimmed.start && trimmed.end <= to
     }
 
     /// Gives out the matches that are settled.

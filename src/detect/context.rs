@@ -7,11 +7,17 @@ use aho_corasick::nfa::contiguous::NFA;
 use super::budget::Budget;
 use crate::rules::Context;
 
+/// Bytes that are searched for words beyond those asked for.
+const STRETCH: usize = 512;
+
 /// Context words of all rules.
 #[derive(Debug)]
 pub(super) struct ContextWords {
     automaton: Option<NFA>,
-    words: Vec<String>,
+    /// Length of the longest word.
+    longest: usize,
+    /// Rules that want each word, by their number among the contexts.
+    wanted_by: Vec<Vec<u16>>,
 }
 
 /// Context of one rule: indices into the words.
@@ -29,6 +35,10 @@ pub(super) struct ContextHits {
     from: usize,
     to: usize,
     hits: Vec<Hit>,
+    /// How many of the hits `newest` knows.
+    known: usize,
+    /// For each rule, where the last of its words starts, plus one.
+    newest: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +60,8 @@ impl ContextHits {
         self.from = 0;
         self.to = 0;
         self.hits.clear();
+        self.known = 0;
+        self.newest.clear();
     }
 }
 
@@ -66,7 +78,7 @@ impl ContextWords {
                 words.len() as u32 - 1
             })
         };
-        let wanted = contexts
+        let wanted: Vec<Option<Wanted>> = contexts
             .map(|context| {
                 context.map(|context| Wanted {
                     words: context.words.iter().map(&mut intern).collect(),
@@ -80,7 +92,51 @@ impl ContextWords {
             .then(|| NFA::builder().ascii_case_insensitive(true).prefilter(false).build(&words))
             .transpose()
             .map_err(|e| e.to_string())?;
-        Ok((ContextWords { automaton, words }, wanted))
+        let longest = words.iter().map(String::len).max().unwrap_or(0);
+        let mut wanted_by = vec![Vec::new(); words.len()];
+        for (rule, context) in (0..).zip(&wanted) {
+            let words = context.iter().flat_map(|context: &Wanted| &context.words);
+            for word in words {
+                if let Some(rules) = wanted_by.get_mut(*word as usize) {
+                    rules.push(rule);
+                }
+            }
+        }
+        Ok((ContextWords { automaton, longest, wanted_by }, wanted))
+    }
+
+    /// False: no word of `rule` is near enough to any place in `from..=to` for
+    /// [`Self::holds`] to hold there. None: the budget is exhausted.
+    pub(super) fn may_hold(
+        &self,
+        (rule, wanted): (u16, &Wanted),
+        text: &[u8],
+        (from, to): (usize, usize),
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<bool> {
+        if wanted.words.is_empty() {
+            return Some(true);
+        }
+        let first = from.saturating_sub(wanted.within);
+        self.find_until(text, first, to, found, budget)?;
+        while let Some(hit) = found.hits.get(found.known).filter(|hit| hit.end <= to) {
+            let rules = self.wanted_by.get(hit.word as usize).map(Vec::as_slice).unwrap_or_default();
+            if !budget.take(1 + rules.len()) {
+                return None;
+            }
+            for &rule in rules {
+                let rule = usize::from(rule);
+                if rule >= found.newest.len() {
+                    found.newest.resize(rule + 1, 0);
+                }
+                if let Some(newest) = found.newest.get_mut(rule) {
+                    *newest = (*newest).max(hit.start + 1);
+                }
+            }
+            found.known += 1;
+        }
+        Some(found.newest.get(usize::from(rule)).is_some_and(|&newest| newest > first))
     }
 
     /// Whether the text before `at` is as `wanted` wants it. None: the budget
@@ -99,8 +155,11 @@ impl ContextWords {
         let (mut good, mut bad) = (wanted.words.is_empty(), false);
         for hit in found.hits.get(..known).unwrap_or_default().iter().rev() {
             // Hits are sorted by end; the longest word bounds how far starts lag.
-            if hit.end <= first || !budget.take(1) {
+            if hit.end <= first {
                 break;
+            }
+            if !budget.take(1) {
+                return None;
             }
             if hit.start >= first {
                 good |= wanted.words.contains(&hit.word);
@@ -119,16 +178,16 @@ impl ContextWords {
         budget: &mut Budget,
     ) -> Option<()> {
         if first < found.from || first > found.to {
-            found.clear();
-            found.from = first;
-            found.to = first;
+            found.hits.clear();
+            (found.known, found.from, found.to) = (0, first, first);
         }
         // A word may have begun before the stretch that is already known.
-        let longest = self.words.iter().map(String::len).max().unwrap_or(0);
         if at <= found.to {
             return Some(());
         }
-        let from = found.to.saturating_sub(longest).max(found.from);
+        let from = found.to.saturating_sub(self.longest).max(found.from);
+        // Ahead of need: each stretch begins with the end of the one before.
+        let at = at.saturating_add(STRETCH).min(text.len());
         if !budget.take(4 * (at - from)) {
             return None;
         }

@@ -39,6 +39,8 @@ pub(super) struct Accept {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Walk {
     pub(super) steps: usize,
+    /// Bytes of states that were built on the way.
+    pub(super) built: usize,
     /// It came to the end of the text, and more text could change its result.
     pub(super) alive: bool,
 }
@@ -84,31 +86,9 @@ impl Automaton {
     ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
         let cache = caches.get(self.id, dfa)?;
-        let before = from.checked_sub(1).and_then(|i| text.get(i).copied());
-        let mut state = start_state(dfa, cache, before)?;
-        // An automaton tells of a match one byte after its end.
-        let stop = from.saturating_add(max_len).saturating_add(1).min(text.len());
-        for (at, &byte) in (from..).zip(text.get(from..stop).unwrap_or_default()) {
-            state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
-            if state.is_tagged() {
-                if state.is_match() {
-                    push_accepts(dfa, cache, state, at, accepts);
-                } else if state.is_dead() {
-                    return Ok(Walk { steps: at + 1 - from, alive: false });
-                }
-            }
-        }
-        let steps = stop - from;
-        if steps > max_len {
-            return Ok(Walk { steps, alive: false });
-        }
-        if at_end {
-            state = dfa.next_eoi_state(cache, state).map_err(|_| Broken)?;
-            if state.is_match() {
-                push_accepts(dfa, cache, state, stop, accepts);
-            }
-        }
-        Ok(Walk { steps, alive: !at_end && can_go_on(dfa, cache, state)? })
+        let before = Size::of(cache);
+        let (steps, alive) = walk(dfa, cache, text, from, max_len, at_end, accepts)?;
+        Ok(Walk { steps, built: before.built_since(cache), alive })
     }
 
     /// Walks backward from `from` down to `floor`, and adds every place where a
@@ -149,6 +129,61 @@ type State = regex_automata::hybrid::LazyStateID;
 fn start_state(dfa: &DFA, cache: &mut Cache, beside: Option<u8>) -> Result<State, Broken> {
     let config = start::Config::new().anchored(Anchored::Yes).look_behind(beside);
     dfa.start_state(cache, &config).map_err(|_| Broken)
+}
+
+/// Bytes walked, and whether more text could change the result.
+fn walk(
+    dfa: &DFA,
+    cache: &mut Cache,
+    text: &[u8],
+    from: usize,
+    max_len: usize,
+    at_end: bool,
+    accepts: &mut Vec<Accept>,
+) -> Result<(usize, bool), Broken> {
+    let before = from.checked_sub(1).and_then(|i| text.get(i).copied());
+    let mut state = start_state(dfa, cache, before)?;
+    // An automaton tells of a match one byte after its end.
+    let stop = from.saturating_add(max_len).saturating_add(1).min(text.len());
+    for (at, &byte) in (from..).zip(text.get(from..stop).unwrap_or_default()) {
+        state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
+        if state.is_tagged() {
+            if state.is_match() {
+                push_accepts(dfa, cache, state, at, accepts);
+            } else if state.is_dead() {
+                return Ok((at + 1 - from, false));
+            }
+        }
+    }
+    let steps = stop - from;
+    if steps > max_len {
+        return Ok((steps, false));
+    }
+    if at_end {
+        state = dfa.next_eoi_state(cache, state).map_err(|_| Broken)?;
+        if state.is_match() {
+            push_accepts(dfa, cache, state, stop, accepts);
+        }
+    }
+    Ok((steps, !at_end && can_go_on(dfa, cache, state)?))
+}
+
+/// How much an automaton's cache held.
+struct Size {
+    bytes: usize,
+    clears: usize,
+}
+
+impl Size {
+    fn of(cache: &Cache) -> Size {
+        Size { bytes: cache.memory_usage(), clears: cache.clear_count() }
+    }
+
+    fn built_since(&self, cache: &Cache) -> usize {
+        let now = Size::of(cache);
+        let cleared = now.clears.saturating_sub(self.clears);
+        (now.bytes + cleared * CACHE_BYTES).saturating_sub(self.bytes)
+    }
 }
 
 /// Some byte leads on. A match that is complete is told one byte late, by a

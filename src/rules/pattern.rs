@@ -15,6 +15,11 @@ const MAX_LITERAL_BYTES: usize = 24;
 /// Most literals of one rule.
 const MAX_LITERALS: usize = 512;
 
+/// Literals of a rule that start with the same so many bytes, and how many are
+/// kept apart. Each is compared wherever those bytes stand: more of them take
+/// longer than to start the automaton, and a text could be full of them.
+const CROWDS: [(usize, usize); 3] = [(8, 4), (6, 8), (4, 16)];
+
 /// A parsed pattern: `lead (body) trail`. Without a group all of it is body.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -101,6 +106,9 @@ impl Shape {
         let seq = extractor.extract(&fold(&self.full()));
         let mut literals: Vec<Vec<u8>> = seq.literals()?.iter().map(|l| l.as_bytes().to_vec()).collect();
         crate::order::sort_by(&mut literals, Ord::cmp);
+        for (bytes, most) in CROWDS {
+            literals = thin_out(literals, bytes, most);
+        }
         // A literal that starts with another is found with it.
         literals.dedup_by(|longer, shorter| longer.starts_with(shorter));
         let selective = |l: &Vec<u8>| {
@@ -119,6 +127,24 @@ impl Shape {
     pub fn starts_at_boundary(&self) -> bool {
         self.full().properties().look_set_prefix().contains(Look::WordAscii)
     }
+}
+
+/// Sorted `literals`, where more than `most` that share their first `bytes` are
+/// replaced by all that they share.
+fn thin_out(literals: Vec<Vec<u8>>, bytes: usize, most: usize) -> Vec<Vec<u8>> {
+    let alike = |a: &Vec<u8>, b: &Vec<u8>| a.len() >= bytes && a.get(..bytes) == b.get(..bytes);
+    let mut out = Vec::with_capacity(literals.len());
+    for group in literals.chunk_by(alike) {
+        match group {
+            [first, .., last] if group.len() > most => {
+                // Between first and last in order, all share what these two do.
+                let shared = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+                out.push(first.get(..shared).unwrap_or_default().to_vec());
+            }
+            few => out.extend_from_slice(few),
+        }
+    }
+    out
 }
 
 /// The same pattern for lower-cased text: letters' case folded in literals and
@@ -171,6 +197,9 @@ mod tests {
                 Some(&["ignore\t", "ignore\n", "ignore\x0b", "ignore\x0c", "ignore\r", "ignore "]),
             ),
             (r"\bAKIA[A-Z2-7]{16}", Some(&["akia"])),
+            // A hundred that differ in digits only.
+            (r"https://[0-9]{2}x", Some(&["https://"])),
+            (r"(?:ntn_[0-9]{2}|abc)x", Some(&["abcx", "ntn_"])),
             (r"(?:foo|foobar|bar)x", Some(&["barx", "foobarx", "foox"])),
             (r"(?i)prüfe", Some(&["prüfe"])),
             (r"[a-z]{20}", None),

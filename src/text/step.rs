@@ -86,8 +86,11 @@ pub(super) struct Locator<'a> {
     found: &'a mut Vec<Range<usize>>,
     /// Offset in the output.
     at: usize,
-    /// Wanted ranges before this one end at or before `at`.
-    first: usize,
+    /// The first of those that start at or after `at`.
+    next: usize,
+    /// Those before it that do not end before `at`. One range over the whole
+    /// text must not bring all that ended under it back at each piece.
+    open: Vec<usize>,
 }
 
 impl<'a> Locator<'a> {
@@ -97,7 +100,7 @@ impl<'a> Locator<'a> {
         found.clear();
         // Not a range yet: any piece lowers the start and raises the end.
         found.resize(wanted.len(), Range { start: usize::MAX, end: 0 });
-        Locator { wanted, found, at: 0, first: 0 }
+        Locator { wanted, found, at: 0, next: 0, open: Vec::new() }
     }
 
     /// Passes a piece of `len` bytes; `source` tells where bytes `a..b` of the
@@ -105,18 +108,19 @@ impl<'a> Locator<'a> {
     fn pass(&mut self, len: usize, source: impl Fn(usize, usize) -> Range<usize>) {
         let (from, to) = (self.at, self.at.saturating_add(len));
         self.at = to;
-        while self.wanted.get(self.first).is_some_and(|w| w.end <= from) {
-            self.first += 1;
+        while self.wanted.get(self.next).is_some_and(|want| want.start < to) {
+            self.open.push(self.next);
+            self.next += 1;
         }
-        let wanted = self.wanted.get(self.first..).unwrap_or_default();
-        let found = self.found.get_mut(self.first..).unwrap_or_default();
-        for (want, found) in wanted.iter().zip(found).take_while(|(want, _)| want.start < to) {
+        self.open.retain(|&i| {
+            let (Some(want), Some(found)) = (self.wanted.get(i), self.found.get_mut(i)) else { return false };
             let (a, b) = (want.start.max(from), want.end.min(to));
             if a < b {
                 let part = source(a - from, b - from);
                 *found = found.start.min(part.start)..found.end.max(part.end);
             }
-        }
+            want.end > to
+        });
     }
 }
 

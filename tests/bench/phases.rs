@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use portcullis::config::Config;
 use portcullis::detect::{self, Input, View};
-use portcullis::quota;
 use portcullis::quota::estimate::{Estimate, Family};
 use portcullis::rules::Direction;
 use portcullis::session::{Event, Scratch, Session};

@@ -1,4 +1,4 @@
-"""Every bench, or those named: `./build.sh bench [--quick] [latency] [phases] [stream]`."""
+"""Every bench, or those named: `./build.sh bench [--quick] [attacks] [latency] [phases] [stream]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import platform
 import sys
 import time
 
+import attacks
 import latency
 import phases
 import stream
 
-BENCHES = {"latency": latency, "phases": phases, "stream": stream}
+BENCHES = {"attacks": attacks, "latency": latency, "phases": phases, "stream": stream}
 
 
 def main() -> int:

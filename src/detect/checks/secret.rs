@@ -3,43 +3,48 @@
 /// Stands in documentation in place of a secret: words such as `example`, runs
 /// of one character, template syntax, keyboard walks. Holds for the others.
 pub(super) fn not_placeholder(text: &str) -> bool {
-    const WORDS: [&str; 28] = [
-        "example",
-        "placeholder",
-        "changeme",
-        "change_me",
-        "change-me",
-        "your_",
-        "your-",
-        "yourpass",
-        "yourkey",
-        "yoursecret",
-        "insert_",
-        "insert-",
-        "replace_",
-        "replace-",
-        "dummy",
-        "redacted",
-        "sample",
-        "foobar",
-        "xxxx",
-        "****",
-        "....",
-        "todo",
-        "<your",
-        "my_secret",
-        "mysecret",
-        "notreal",
-        "not_real",
-        "fake",
-    ];
-    const TEMPLATES: [&str; 6] = ["$(", "%(", "<%", "process.env", "os.environ", "getenv"];
-    const WALKS: [&str; 5] = ["1234567890", "abcdefghij", "qwertyuiop", "0123456789", "aaaaaaaa"];
     let lower = text.to_ascii_lowercase();
-    let has = |list: &[&str]| list.iter().any(|word| lower.contains(word));
+    let bytes = lower.as_bytes();
+    let stands_at = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        rest.first().is_some_and(|first| starting_with(*first).iter().any(|w| rest.starts_with(w.as_bytes())))
+    };
     let bracketed = lower.starts_with('<') && lower.ends_with('>');
-    let longest_run = lower.as_bytes().chunk_by(|a, b| a == b).map(<[u8]>::len).max().unwrap_or(0);
-    !(has(&WORDS) || has(&TEMPLATES) || has(&WALKS) || bracketed || has_template(&lower) || longest_run >= 6)
+    let longest_run = bytes.chunk_by(|a, b| a == b).map(<[u8]>::len).max().unwrap_or(0);
+    !((0..bytes.len()).any(stands_at) || bracketed || has_template(&lower) || longest_run >= 6)
+}
+
+/// Words, template syntax and keyboard walks, by their first byte: a text of
+/// assignments asks for each of their values, and one search a word took most
+/// of the time of such a text.
+fn starting_with(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["abcdefghij", "aaaaaaaa"],
+        b'c' => &["changeme", "change_me", "change-me"],
+        b'd' => &["dummy"],
+        b'e' => &["example"],
+        b'f' => &["foobar", "fake"],
+        b'g' => &["getenv"],
+        b'i' => &["insert_", "insert-"],
+        b'm' => &["my_secret", "mysecret"],
+        b'n' => &["notreal", "not_real"],
+        b'o' => &["os.environ"],
+        b'p' => &["placeholder", "process.env"],
+        b'q' => &["qwertyuiop"],
+        b'r' => &["replace_", "replace-", "redacted"],
+        b's' => &["sample"],
+        b't' => &["todo"],
+        b'x' => &["xxxx"],
+        b'y' => &["your_", "your-", "yourpass", "yourkey", "yoursecret"],
+        b'0' => &["0123456789"],
+        b'1' => &["1234567890"],
+        b'*' => &["****"],
+        b'.' => &["...."],
+        b'<' => &["<your", "<%"],
+        b'$' => &["$("],
+        b'%' => &["%("],
+        _ => &[],
+    }
 }
 
 /// `${name}` or `{{ name }}`, closed: a password may hold such signs, too.

@@ -1,0 +1,41 @@
+"""Speed inside V8 on texts made to be slow, in MB/s, next to `memcpy` and to one
+bare Aho-Corasick pass over the same text in the same run: `attacks.rs` in Node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TRIPLE = "wasm32-wasip1"
+KILOBYTES = 64
+
+
+def run(quick: bool = False) -> list[dict]:
+    """A row for each file of `attacks/`."""
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "attacks", "--target", TRIPLE], cwd=ROOT, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    program = target / TRIPLE / "release" / "examples" / "attacks.wasm"
+    command = ["node", "--no-warnings", "tests/bench/wasi.mjs", str(program), "all", str(KILOBYTES // 8 if quick else KILOBYTES)]
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    rows = []
+    for line in printed.splitlines()[1:]:
+        name, scan, session, memcpy, automaton, *ended = line.split()
+        numbers = {"scan": scan, "session": session, "memcpy": memcpy, "automaton": automaton}
+        rows.append({"attack": name, "ended": " ".join(ended), **{key: float(value) for key, value in numbers.items()}})
+    written = {file.stem for file in (ROOT / "tests" / "bench" / "attacks").glob("*.txt")}
+    if missing := written ^ {row["attack"] for row in rows}:
+        raise RuntimeError(f"attacks that are a file or a row only: {sorted(missing)}")
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """Slowest first."""
+    out = ["| attack | scan | of memcpy | of bare Aho-Corasick | whole request | ended |", "|---|---:|---:|---:|---:|---|"]
+    for row in sorted(rows, key=lambda row: row["scan"]):
+        out.append(
+            f"| {row['attack']} | {row['scan']:,.1f} MB/s | {row['scan'] / row['memcpy']:.4f} | {row['scan'] / row['automaton']:.3f} "
+            f"| {row['session']:,.1f} MB/s | {row['ended']} |"
+        )
+    return "\n".join(out)
