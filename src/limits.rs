@@ -146,8 +146,8 @@ pub const BASELINE_CELL_BYTES: usize = 16 * 1024;
 /// Bytes of what is known of one subject: one must not take the room of all.
 pub const BASELINE_SKETCH_BYTES: usize = 8 * 1024;
 
-/// Names in a list of a baseline. Providers take up to 128 tools in a request.
-pub const BASELINE_NAMES: usize = 128;
+/// Names in a baseline. Providers take up to 128 tools in a request.
+pub const BASELINE_NAMES: usize = 256;
 
 /// Bytes of an approval service's answer. It says one word and a reason.
 pub const MAX_APPROVAL_REPLY: usize = 16 * 1024;

@@ -274,7 +274,7 @@ fn a_rate_and_a_spend_that_jump_are_refused() {
         let (refusal, record) = call(&mut worker, &config, "ann", json!({}));
         assert_eq!(refusal.as_deref(), (n >= 5).then_some("anomaly.rate"), "{n}");
         if n >= 5 {
-            let line = json!({ "kind": "anomaly.rate", "measure": "requests", "value": 6, "limit": 5.0 });
+            let line = json!({ "kind": "anomaly.rate", "name": "requests", "value": 6, "limit": 5 });
             assert_eq!(record["anomalies"], json!([line]));
         }
     }
@@ -315,7 +315,7 @@ fn cost_jumps_where_models_have_prices() {
     let (refusal, record) = call(&mut worker, &config, "ann", json!({ "model": "gold", "max_tokens": 1 }));
     assert_eq!(refusal, None, "{record}");
     // 20 tokens for 0.20 dollars, where 0.10 is the floor.
-    assert_eq!(record["anomalies"][0]["measure"], "cost_nano_usd");
+    assert_eq!(record["anomalies"][0]["name"], "cost_nano_usd");
     assert_eq!(call(&mut worker, &config, "ann", json!({})).0.unwrap(), "anomaly.spend");
     assert!(call(&mut worker, &config, "bob", json!({})).0.is_none());
 }
@@ -408,7 +408,7 @@ fn an_operator_sees_what_is_known_and_has_it_forgotten() {
         assert_eq!((status, &body["subject"], &body["learned"]), (200, &json!("ann"), &json!(true)));
         assert_eq!((&body["models"], &body["models_served"]), (&json!(["m"]), &json!(["m-1"])));
         assert_eq!((&body["tools_called"], &body["tools_offered"]), (&json!(["search"]), &json!(["search"])));
-        assert_eq!(body["per_interval"]["requests"]["mean"], 1.0);
+        assert_eq!(body["per_interval"]["requests"]["mean"], 1);
         assert_eq!(body["hours_utc"].as_array().unwrap().len(), 24);
         assert_eq!(
             (&record["operation"], &record["baseline_of"], &record["decision"], &record["subject"]),
@@ -452,7 +452,7 @@ fn a_name_with_a_star_allows_nothing_else() {
         call(&mut worker, &config, "ann", json!({ "model": model }));
     }
     let (_, body, _) = operate(&mut worker, &config, "ops-1", "GET", "?subject=ann");
-    assert_eq!(body["models"], json!(["*", "a b", "gpt-4o"]));
+    assert_eq!(body["models"], json!(["*", "gpt-4o", "a b"]));
     assert_eq!(body["policy"]["models"]["allow"], json!(["gpt-4o"]));
 }
 
@@ -484,13 +484,28 @@ fn what_is_written_wrongly_is_refused_with_its_path() {
         (json!({ "learn": "1month" }), json!({}), "baseline.learn: "),
         (json!({ "interval": "0s" }), json!({}), "baseline.interval: "),
         (json!({ "forget": "7d" }), json!({}), "baseline.forget: "),
-        (json!({ "jump": { "times": 0.5 } }), json!({}), "baseline.jump: "),
-        (json!({ "jump": { "sigmas": -1 } }), json!({}), "baseline.jump: "),
+        (json!({ "jump": { "times": 0.5 } }), json!({}), "baseline.jump.times: "),
+        (json!({ "jump": { "time": 5 } }), json!({}), "baseline.jump.time: unknown field"),
+        (json!({ "jump": 5 }), json!({}), "baseline.jump: must be an object"),
+        (json!({ "learnt": "7d" }), json!({}), "baseline.learnt: unknown field"),
+        (json!({ "learn": 7 }), json!({}), "baseline.learn: must be a string"),
+        (json!({ "jump": { "sigmas": -1 } }), json!({}), "baseline.jump.sigmas: "),
         (json!({ "jump": { "intervals": 1 } }), json!({}), "baseline.jump.intervals: "),
         (json!({ "jump": { "min_cost_usd": -1 } }), json!({}), "baseline.jump.min_cost_usd: "),
         (json!({ "admin": { "path": "x", "subjects": ["a"] } }), json!({}), "baseline.admin.path: "),
         (json!({ "admin": { "path": "/x?y", "subjects": ["a"] } }), json!({}), "baseline.admin.path: "),
-        (json!({ "admin": { "path": "/x" } }), json!({}), "baseline.admin: "),
+        (json!({ "admin": { "path": "/x" } }), json!({}), "baseline.admin.subjects: "),
+        (
+            json!({ "admin": { "path": "/x", "subjects": [1] } }),
+            json!({}),
+            "baseline.admin.subjects: must be a list",
+        ),
+        (
+            json!({ "admin": { "path": "/x", "subjects": ["a"], "x": 1 } }),
+            json!({}),
+            "baseline.admin.x: unknown",
+        ),
+        (json!({}), json!("block"), "policies[0].baseline: must be an object"),
         (
             json!({ "admin": { "path": "/x", "subjects": ["[a]"] } }),
             json!({}),
@@ -499,13 +514,13 @@ fn what_is_written_wrongly_is_refused_with_its_path() {
         (
             json!({}),
             json!({ "per": { "new_thing": "flag" } }),
-            "policies[0].baseline.per.new_thing: there are new_model",
+            "policies[0].baseline.per.new_thing: unknown field",
         ),
         (json!({}), json!({ "action": "deny" }), "policies[0].baseline.action: "),
         (
             json!({}),
             json!({ "per": { "rate": "approve" } }),
-            "policies[0].baseline: `approve` is not possible yet",
+            "policies[0].baseline.per.rate: `approve` is not possible yet",
         ),
         (json!({}), json!({ "known": { "tools": ["{a}"] } }), "policies[0].baseline.known.tools[0]: "),
     ] {

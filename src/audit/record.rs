@@ -193,19 +193,15 @@ pub struct Finding {
 pub struct AnomalyLine {
     /// Id of the finding.
     pub kind: &'static str,
-    /// The name that is new.
+    /// What is new, or what jumped: `requests`, `tokens` or `cost_nano_usd`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Its sum in the interval so far.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What jumped: `requests`, `tokens` or `cost_nano_usd`, its sum in the
-    /// interval so far, and the limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub measure: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[allow(missing_docs)]
     pub value: Option<u64>,
+    /// The most that is usual.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[allow(missing_docs)]
-    pub limit: Option<f64>,
+    pub limit: Option<u64>,
 }
 
 /// See [`Record::placeholders`].

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! "PCB" version:u8 check:u32 | len:u16 id:[u8;16] last:u64 first:u64 requests:u64
-//!   interval_ms:u64 index:u64 hours:[u16;24]
-//!   3 × (current:u64 intervals:u32 mean:f64 variance:f64)
-//!   6 × (count:u8, count × (day:u16 len:u8 bytes)) | …
+//!   interval_ms:u64 index:u64 hours:[u8;24]
+//!   3 × (current:u64 intervals:u64 mean:f64 variance:f64)
+//!   count × (day:u16 len:u8 bytes) | …
 //! ```
 //!
 //! Integers are little-endian. The check covers what follows it, and finds damage,
 //! not forgery: only filters write these cells. Of a cell only the sketch that
 //! is asked for is read; the others are copied as they are.
 
-use super::kind::LISTS;
-use super::sketch::{Name, Sketch};
+use super::series::Series;
+use super::sketch::Sketch;
 use crate::limits::{BASELINE_CELL_BYTES, BASELINE_NAMES, BASELINE_SKETCH_BYTES};
 use crate::quota::cell::CounterId;
 
@@ -22,7 +22,7 @@ pub const VERSION: u8 = 1;
 const HEADER: usize = 8;
 
 /// Bytes of a sketch without names, with its length.
-pub const FIXED: usize = 2 + 16 + 5 * 8 + 48 + 3 * 28 + LISTS;
+pub const FIXED: usize = 2 + 16 + 5 * 8 + 24 + 3 * 32;
 
 /// Bytes of a name in a sketch.
 pub const fn name_bytes(name: &str) -> usize {
@@ -86,23 +86,25 @@ impl<'c> Cell<'c> {
 
     /// Write the cell, with the sketch as it is now.
     pub fn close(&self, id: &CounterId) -> Vec<u8> {
-        let mut out = vec![0; HEADER];
+        let mut out = Vec::new();
         for (_, entry) in &self.others {
             out.extend_from_slice(entry);
         }
         if let Some(sketch) = &self.sketch {
             write(sketch, id, &mut out);
         }
-        if let Some((header, body)) = out.split_first_chunk_mut::<HEADER>() {
-            *header = self::header(body);
-        }
-        out
+        sealed(&out)
     }
+}
+
+/// A cell of these sketches.
+pub fn sealed(body: &[u8]) -> Vec<u8> {
+    [header(body).as_slice(), body].concat()
 }
 
 /// Bytes of a sketch.
 pub fn size(sketch: &Sketch) -> usize {
-    FIXED + sketch.names.iter().flatten().map(|name| name_bytes(&name.text)).sum::<usize>()
+    FIXED + sketch.names.iter().map(|name| name_bytes(name)).sum::<usize>()
 }
 
 /// As the check of a quota cell, over words of which the last may be short.
@@ -125,22 +127,17 @@ fn write(sketch: &Sketch, id: &CounterId, out: &mut Vec<u8>) {
     for word in [sketch.last, sketch.first, sketch.requests, sketch.interval_ms, sketch.index] {
         out.extend_from_slice(&word.to_le_bytes());
     }
-    for hour in sketch.hours {
-        out.extend_from_slice(&hour.to_le_bytes());
-    }
+    out.extend_from_slice(&sketch.hours);
     for series in &sketch.series {
-        out.extend_from_slice(&series.current.to_le_bytes());
-        out.extend_from_slice(&series.intervals.to_le_bytes());
-        out.extend_from_slice(&series.mean.to_le_bytes());
-        out.extend_from_slice(&series.variance.to_le_bytes());
-    }
-    for names in &sketch.names {
-        out.push(u8::try_from(names.len()).unwrap_or(0));
-        for name in names {
-            out.extend_from_slice(&name.day.to_le_bytes());
-            out.push(u8::try_from(name.text.len()).unwrap_or(0));
-            out.extend_from_slice(name.text.as_bytes());
+        let (mean, variance) = (series.mean.to_bits(), series.variance.to_bits());
+        for word in [series.current, series.intervals, mean, variance] {
+            out.extend_from_slice(&word.to_le_bytes());
         }
+    }
+    for (name, day) in sketch.names.iter().zip(&sketch.days) {
+        out.extend_from_slice(&day.to_le_bytes());
+        out.push(u8::try_from(name.len()).unwrap_or(0));
+        out.extend_from_slice(name.as_bytes());
     }
 }
 
@@ -153,31 +150,26 @@ fn read(reader: &mut Reader<'_>, last: u64) -> Result<Sketch, Corrupt> {
         index: reader.word()?,
         ..Sketch::default()
     };
-    for hour in &mut sketch.hours {
-        *hour = u16::from_le_bytes(reader.take()?);
-    }
+    sketch.hours = reader.take()?;
     for series in &mut sketch.series {
-        series.current = reader.word()?;
-        series.intervals = u32::from_le_bytes(reader.take()?);
-        series.mean = f64::from_bits(reader.word()?);
-        series.variance = f64::from_bits(reader.word()?);
+        *series = Series {
+            current: reader.word()?,
+            intervals: reader.word()?,
+            mean: f64::from_bits(reader.word()?),
+            variance: f64::from_bits(reader.word()?),
+        };
         if !series.is_sound() {
             return Err(Corrupt);
         }
     }
-    for names in &mut sketch.names {
-        let [count] = reader.take()?;
-        if usize::from(count) > BASELINE_NAMES {
-            return Err(Corrupt);
-        }
-        for _ in 0..count {
-            let day = u16::from_le_bytes(reader.take()?);
-            let [len] = reader.take()?;
-            let text = std::str::from_utf8(reader.bytes(usize::from(len))?).map_err(|_| Corrupt)?;
-            names.push(Name { text: text.to_owned(), day });
-        }
+    while !reader.0.is_empty() {
+        let day = u16::from_le_bytes(reader.take()?);
+        let [len] = reader.take()?;
+        let text = std::str::from_utf8(reader.bytes(usize::from(len))?).map_err(|_| Corrupt)?;
+        sketch.names.push(text.to_owned());
+        sketch.days.push(day);
     }
-    if reader.0.is_empty() { Ok(sketch) } else { Err(Corrupt) }
+    if sketch.names.len() > BASELINE_NAMES { Err(Corrupt) } else { Ok(sketch) }
 }
 
 struct Reader<'r>(&'r [u8]);
@@ -193,6 +185,7 @@ impl<'r> Reader<'r> {
         self.bytes(N)?.try_into().map_err(|_| Corrupt)
     }
 
+    #[inline(never)]
     fn word(&mut self) -> Result<u64, Corrupt> {
         self.take().map(u64::from_le_bytes)
     }
@@ -202,22 +195,20 @@ impl<'r> Reader<'r> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::baseline::series::Series;
 
     fn sample(n: u16) -> Sketch {
-        let name = |text: &str| Name { text: text.to_owned(), day: 20_000 + n };
         let mut sketch = Sketch {
             first: 1 << 40,
             last: 2 << 40 | u64::from(n),
             requests: 77,
             interval_ms: 3_600_000,
             index: 480_000,
-            hours: [n; 24],
+            hours: [u8::try_from(n).unwrap(); 24],
             ..Sketch::default()
         };
         sketch.series[1] = Series { current: 5, intervals: 9, mean: 12.5, variance: 0.1 };
-        sketch.names[0] = vec![name("gpt-4o"), name("caf\u{e9}")];
-        sketch.names[5] = vec![name(&"x".repeat(128))];
+        sketch.names = vec!["mgpt-4o".to_owned(), "mcaf\u{e9}".to_owned(), "x".repeat(129)];
+        sketch.days = vec![20_000 + n; 3];
         sketch
     }
 
@@ -258,7 +249,7 @@ mod tests {
         assert_eq!(bytes[8..10], u16::try_from(size(&sample(7))).unwrap().to_le_bytes());
         assert_eq!(bytes[10..26], [7; 16]);
         assert_eq!(bytes[26..34], (2_u64 << 40 | 7).to_le_bytes());
-        assert_eq!(FIXED, 196);
+        assert_eq!(FIXED, 178);
     }
 
     #[test]
@@ -288,7 +279,7 @@ mod tests {
                 let at = usize::try_from(seed >> 33).unwrap() % bad.len();
                 bad[at] = u8::try_from(seed >> 25 & 0xff).unwrap();
             }
-            let bytes = [&header(&bad)[..], &bad].concat();
+            let bytes = sealed(&bad);
             match Cell::open(Some(&bytes), &[1; 16]) {
                 Ok(cell) => {
                     assert!(cell.sketch.is_none_or(|s| s.series.iter().all(Series::is_sound)));
@@ -306,7 +297,7 @@ mod tests {
         while body.len() < BASELINE_CELL_BYTES {
             body.extend_from_within(..size(&sample(1)));
         }
-        let bytes = [&header(&body)[..], &body].concat();
+        let bytes = sealed(&body);
         assert_eq!(Cell::open(Some(&bytes), &[1; 16]).unwrap_err(), Corrupt);
     }
 }

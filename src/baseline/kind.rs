@@ -63,45 +63,53 @@ impl Kinds {
         self.0 >> kind as u8 & 1 == 1
     }
 
+    /// Whether some kind is in both.
+    pub const fn meets(self, other: Kinds) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether none is.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// Names that a sketch keeps apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum List {
+/// Names that a sketch keeps apart, by the letter in front of each: one list of
+/// strings is less code than six.
+pub mod tag {
     /// Models asked for, as sent upstream.
-    Models,
+    pub const MODEL: char = 'm';
     /// Models that answered.
-    Served,
+    pub const SERVED: char = 'v';
     /// MCP servers.
-    Servers,
+    pub const SERVER: char = 's';
     /// Tools called over MCP, `server/tool`.
-    McpTools,
+    pub const MCP_TOOL: char = 'p';
     /// Tools offered to a model.
-    Offered,
+    pub const OFFERED: char = 'o';
     /// Tools that a model called: one may be offered for a year, and never be.
-    Called,
+    pub const CALLED: char = 'c';
 }
 
-/// How many lists there are.
-pub const LISTS: usize = 6;
+/// A name as a sketch keeps it.
+#[inline(never)]
+pub fn tagged(tag: char, name: &str) -> String {
+    let mut text = name.to_owned();
+    text.insert(0, tag);
+    text
+}
 
-impl List {
-    /// Every list, in the order of the cell.
-    pub const ALL: [List; LISTS] =
-        [List::Models, List::Served, List::Servers, List::McpTools, List::Offered, List::Called];
+/// The name without its tag.
+pub fn bare(tagged: &str) -> &str {
+    tagged.get(1..).unwrap_or_default()
+}
 
-    /// What a name is that is not in the list.
-    pub const fn kind(self) -> Kind {
-        match self {
-            List::Models => Kind::NewModel,
-            List::Served => Kind::NewServedModel,
-            List::Servers => Kind::NewMcpServer,
-            List::McpTools | List::Offered | List::Called => Kind::NewTool,
-        }
+/// What a name is that is not known.
+pub fn kind_of(tagged: &str) -> Kind {
+    match tagged.chars().next() {
+        Some(tag::MODEL) => Kind::NewModel,
+        Some(tag::SERVED) => Kind::NewServedModel,
+        Some(tag::SERVER) => Kind::NewMcpServer,
+        _ => Kind::NewTool,
     }
 }

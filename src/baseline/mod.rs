@@ -33,7 +33,7 @@ pub mod sketch;
 #[cfg(test)]
 mod op_test;
 
-pub use kind::{Kind, Kinds, List};
-pub use op::{Anomaly, Applied, Fault, Known, Op, Outcome, Reading, What, apply, key, subject_id};
+pub use kind::{Kind, Kinds};
+pub use op::{Applied, Fault, Op, Outcome, Reading, What, apply, key, subject_id};
 pub use rule::Rule;
 pub use sketch::Sketch;

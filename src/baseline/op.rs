@@ -1,7 +1,7 @@
 //! One update of one sketch.
 
 use super::cell::{self, Cell};
-use super::kind::{Kind, Kinds, List};
+use super::kind::{Kind, Kinds, kind_of};
 use super::rule::{MEASURES, Rule};
 use super::sketch::Sketch;
 use crate::limits::BASELINE_CELLS;
@@ -24,8 +24,8 @@ pub struct Op {
 pub enum What {
     /// A request came: judge it, and count it unless it is blocked.
     Arrive {
-        /// What it names.
-        names: Vec<(List, String)>,
+        /// What it names, tagged.
+        names: Vec<String>,
         /// What it will spend at least, by measure.
         least: [u64; MEASURES.len()],
         /// Kinds of anomaly that it is blocked for.
@@ -33,8 +33,8 @@ pub enum What {
     },
     /// An exchange ended: learn what it used, and what it cost.
     Settle {
-        /// What was used.
-        names: Vec<(List, String)>,
+        /// What was used, tagged.
+        names: Vec<String>,
         /// What was spent, by measure; requests were counted on arrival.
         spent: [u64; MEASURES.len()],
     },
@@ -44,33 +44,42 @@ pub enum What {
     Reset,
 }
 
-/// Something out of the ordinary.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Anomaly {
-    /// What.
-    pub kind: Kind,
-    /// The name that is new.
-    pub name: Option<(List, String)>,
-    /// The measure that jumped, its sum in the interval, and the limit.
-    pub jump: Option<(&'static str, u64, f64)>,
-}
-
-/// What a model may come up with in an answer without being new.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Known {
-    pub served: Vec<String>,
-    pub called: Vec<String>,
-}
-
 /// What an arrival or a settlement shows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Empty while the subject is being learned.
-    pub found: Vec<Anomaly>,
-    /// Of an arrival, once the subject is learned.
-    pub known: Option<Known>,
+    /// Names that are not known, tagged. This and all that is found is empty
+    /// while the subject is being learned.
+    pub news: Vec<String>,
+    /// The hour is unusual.
+    pub hour: bool,
+    /// By measure: the sum in the interval and the limit, which is 0 where
+    /// nothing jumped.
+    pub jumps: [(u64, u64); MEASURES.len()],
+    /// Of an arrival, once the subject is learned: all that is known.
+    pub known: Option<Vec<String>>,
 }
+
+impl Reading {
+    /// What was found.
+    pub fn kinds(&self) -> Kinds {
+        let mut kinds = Kinds::default();
+        for name in &self.news {
+            kinds.insert(kind_of(name));
+        }
+        if self.hour {
+            kinds.insert(Kind::UnusualHour);
+        }
+        for (kind, jump) in JUMPS.into_iter().zip(self.jumps) {
+            if jump.1 > 0 {
+                kinds.insert(kind);
+            }
+        }
+        kinds
+    }
+}
+
+/// What a jump is, by measure.
+pub const JUMPS: [Kind; MEASURES.len()] = [Kind::Rate, Kind::Spend, Kind::Spend];
 
 /// Result of an update.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +134,9 @@ pub fn apply(bytes: Option<&[u8]>, op: &Op, now_ms: u64) -> Applied {
     };
     cell.forget(now_ms.saturating_sub(op.rule.forget_ms));
     if matches!(op.what, What::Show) {
+        if let Some(sketch) = &mut cell.sketch {
+            sketch.fade(&op.rule, now_ms);
+        }
         return unchanged(Outcome::Shown(cell.sketch.map(Box::new)));
     }
     if matches!(op.what, What::Reset) {
@@ -142,69 +154,52 @@ pub fn apply(bytes: Option<&[u8]>, op: &Op, now_ms: u64) -> Applied {
     }
     let sketch = cell.sketch.get_or_insert_default();
     sketch.roll(&op.rule, now_ms);
-    let reading = match &op.what {
+    sketch.fade(&op.rule, now_ms);
+    let mut reading = Reading::default();
+    let is_learned = sketch.is_learned(&op.rule, now_ms);
+    match &op.what {
         What::Arrive { names, least, blocks } => {
-            let reading = arrive(sketch, &op.rule, names, least, now_ms);
-            if reading.found.iter().any(|anomaly| blocks.contains(anomaly.kind)) {
+            if is_learned {
+                reading.news.extend(names.iter().filter(|name| !sketch.names.contains(name)).cloned());
+                reading.hour = sketch.is_unusual_hour(now_ms);
+                reading.jumps = jumps(sketch, &op.rule, least);
+                reading.known = Some(sketch.names.clone());
+            }
+            if reading.kinds().meets(*blocks) {
                 return unchanged(Outcome::Read(reading));
             }
             sketch.count(now_ms);
-            reading
         }
         What::Settle { names, spent } => {
             for (series, spent) in sketch.series.iter_mut().zip(spent) {
                 series.current = series.current.saturating_add(*spent);
             }
             let mut left = room.saturating_sub(cell::size(sketch));
-            for (list, name) in names {
-                sketch.learn(*list, name, &op.rule, now_ms, &mut left);
+            for name in names {
+                sketch.learn(name, now_ms, &mut left);
             }
-            let mut found = Vec::new();
-            if sketch.is_learned(&op.rule, now_ms) {
-                jumps(sketch, &op.rule, &[0; MEASURES.len()], &mut found);
+            if is_learned {
+                reading.jumps = jumps(sketch, &op.rule, &[0; MEASURES.len()]);
+                // The rate was judged on arrival.
+                reading.jumps[0] = (0, 0);
             }
-            // The rate was judged on arrival.
-            found.retain(|anomaly| anomaly.kind == Kind::Spend);
-            Reading { found, known: None }
         }
-        What::Show | What::Reset => Reading::default(),
-    };
+        What::Show | What::Reset => {}
+    }
     Applied { cell: Some(cell.close(&op.id)), outcome: Outcome::Read(reading) }
 }
 
-fn arrive(
-    sketch: &Sketch,
-    rule: &Rule,
-    names: &[(List, String)],
-    least: &[u64; MEASURES.len()],
-    now_ms: u64,
-) -> Reading {
-    if !sketch.is_learned(rule, now_ms) {
-        return Reading::default();
-    }
-    let mut found = Vec::new();
-    for (list, name) in names {
-        if !sketch.knows(*list, name, rule, now_ms) {
-            let name = Some((*list, name.clone()));
-            found.push(Anomaly { kind: list.kind(), name, jump: None });
-        }
-    }
-    if sketch.is_unusual_hour(now_ms) {
-        found.push(Anomaly { kind: Kind::UnusualHour, name: None, jump: None });
-    }
-    jumps(sketch, rule, least, &mut found);
-    let all = |list| sketch.names(list, rule, now_ms).map(str::to_owned).collect();
-    Reading { found, known: Some(Known { served: all(List::Served), called: all(List::Called) }) }
-}
-
-/// Numbers that are out of the ordinary with `more` on top.
-fn jumps(sketch: &Sketch, rule: &Rule, more: &[u64; MEASURES.len()], found: &mut Vec<Anomaly>) {
-    let kinds = [Kind::Rate, Kind::Spend, Kind::Spend];
+/// Sums that are out of the ordinary with `more` on top.
+fn jumps(sketch: &Sketch, rule: &Rule, more: &[u64; MEASURES.len()]) -> [(u64, u64); MEASURES.len()] {
+    let mut jumps = [(0, 0); MEASURES.len()];
     let series = sketch.series.iter().zip(rule.floors).zip(more);
-    for (((series, floor), more), (kind, measure)) in series.zip(kinds.into_iter().zip(MEASURES)) {
+    for (jump, ((series, floor), more)) in jumps.iter_mut().zip(series) {
         if let Some(limit) = series.passes(*more, rule, floor) {
-            let jump = Some((measure, series.current.saturating_add(*more), limit));
-            found.push(Anomaly { kind, name: None, jump });
+            // A limit below 1 shows as 1.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let limit = (limit as u64).max(1);
+            *jump = (series.current.saturating_add(*more), limit);
         }
     }
+    jumps
 }

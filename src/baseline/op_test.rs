@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::kind::tag;
 use super::sketch::DAY;
 use super::*;
 use crate::limits::{BASELINE_CELL_BYTES, BASELINE_CELLS, BASELINE_SKETCH_BYTES};
@@ -53,64 +54,68 @@ impl Table {
     }
 
     /// Kinds that are found when a request comes.
-    fn arrive(&mut self, who: &str, names: &[(List, &str)], tokens: u64) -> Vec<&'static str> {
-        let names = names.iter().map(|(list, name)| (*list, (*name).to_owned())).collect();
+    fn arrive(&mut self, who: &str, names: &[&str], tokens: u64) -> Vec<&'static str> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
         let what = What::Arrive { names, least: [1, tokens, 0], blocks: self.blocks };
-        self.read(who, what).found.iter().map(|a| a.kind.name()).collect()
+        kinds(&self.read(who, what))
     }
 
-    fn settle(&mut self, who: &str, names: &[(List, &str)], tokens: u64) -> Vec<&'static str> {
-        let names = names.iter().map(|(list, name)| (*list, (*name).to_owned())).collect();
-        let what = What::Settle { names, spent: [0, tokens, 0] };
-        self.read(who, what).found.iter().map(|a| a.kind.name()).collect()
+    fn settle(&mut self, who: &str, names: &[&str], tokens: u64) -> Vec<&'static str> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        kinds(&self.read(who, What::Settle { names, spent: [0, tokens, 0] }))
     }
 
     /// Two calls a minute, for so many minutes.
     fn learn(&mut self, who: &str, minutes: u64) {
         for _ in 0..minutes {
             for _ in 0..2 {
-                self.arrive(who, &[(List::Models, "m")], 5);
-                self.settle(who, &[(List::Models, "m"), (List::Called, "t")], 10);
+                self.arrive(who, &["mm"], 5);
+                self.settle(who, &["mm", "ct"], 10);
             }
             self.now += MINUTE;
         }
     }
 }
 
+fn kinds(reading: &Reading) -> Vec<&'static str> {
+    Kind::ALL.into_iter().filter(|kind| reading.kinds().contains(*kind)).map(Kind::name).collect()
+}
+
 #[test]
 fn nothing_is_found_until_a_subject_is_learned() {
     let mut table = Table::new();
     for n in 0..10 {
-        assert!(table.arrive("ann", &[(List::Models, &format!("m{n}"))], n * 1000).is_empty());
+        assert!(table.arrive("ann", &[&format!("m{n}")], n * 1000).is_empty());
         table.now += MINUTE - 1;
     }
     table.now += 10;
-    assert_eq!(table.arrive("ann", &[(List::Models, "other")], 0), ["new_model"]);
-    assert!(table.arrive("bob", &[(List::Models, "other")], 0).is_empty(), "Bob is new");
+    assert_eq!(table.arrive("ann", &["mother"], 0), ["new_model"]);
+    assert!(table.arrive("bob", &["mother"], 0).is_empty(), "Bob is new");
     // Time alone is not enough.
     table.now += DAY;
-    assert!(table.arrive("bob", &[(List::Models, "other")], 0).is_empty());
+    assert!(table.arrive("bob", &["mother"], 0).is_empty());
 }
 
 #[test]
 fn what_was_only_asked_for_stays_new_and_what_was_used_does_not() {
     let mut table = Table::new();
     table.learn("ann", 11);
-    for (list, kind) in [
-        (List::Models, "new_model"),
-        (List::Served, "new_served_model"),
-        (List::Servers, "new_mcp_server"),
-        (List::McpTools, "new_tool"),
-        (List::Offered, "new_tool"),
-        (List::Called, "new_tool"),
+    for (tag, kind) in [
+        (tag::MODEL, "new_model"),
+        (tag::SERVED, "new_served_model"),
+        (tag::SERVER, "new_mcp_server"),
+        (tag::MCP_TOOL, "new_tool"),
+        (tag::OFFERED, "new_tool"),
+        (tag::CALLED, "new_tool"),
     ] {
-        assert_eq!(table.arrive("ann", &[(List::Models, "m"), (list, "x")], 0), [kind]);
-        assert_eq!(table.arrive("ann", &[(list, "x")], 0), [kind]);
-        table.settle("ann", &[(list, "x")], 0);
-        assert!(table.arrive("ann", &[(list, "x")], 0).is_empty());
+        let (name, none) = (kind::tagged(tag, "x"), kind::tagged(tag, ""));
+        assert_eq!(table.arrive("ann", &["mm", &name], 0), [kind]);
+        assert_eq!(table.arrive("ann", &[&name], 0), [kind]);
+        table.settle("ann", &[&name], 0);
+        assert!(table.arrive("ann", &[&name], 0).is_empty());
         // No name is never known.
-        table.settle("ann", &[(list, "")], 0);
-        assert_eq!(table.arrive("ann", &[(list, "")], 0), [kind]);
+        table.settle("ann", &[&none], 0);
+        assert_eq!(table.arrive("ann", &[&none], 0), [kind]);
         table.now += MINUTE;
     }
 }
@@ -122,7 +127,7 @@ fn the_gate_gets_what_is_known_once_it_matters() {
     assert_eq!(table.read("ann", what()).known, None);
     table.learn("ann", 11);
     let known = table.read("ann", what()).known.unwrap();
-    assert_eq!(known, Known { served: vec![], called: vec!["t".to_owned()] });
+    assert_eq!(known, ["mm", "ct"]);
 }
 
 #[test]
@@ -178,10 +183,10 @@ fn a_subject_is_forgotten_by_time_and_by_reset() {
     assert_eq!(before.requests, 24);
     assert_eq!(table.run("ann", What::Reset), Outcome::Shown(None));
     // A call that was on its way brings nothing back.
-    assert!(table.settle("ann", &[(List::Models, "x")], 10).is_empty());
+    assert!(table.settle("ann", &["mx"], 10).is_empty());
     assert_eq!(table.run("ann", What::Show), Outcome::Shown(None));
-    assert!(table.arrive("ann", &[(List::Models, "x")], 0).is_empty(), "learned anew");
-    assert_eq!(table.arrive("bob", &[(List::Models, "x")], 0), ["new_model"]);
+    assert!(table.arrive("ann", &["mx"], 0).is_empty(), "learned anew");
+    assert_eq!(table.arrive("bob", &["mx"], 0), ["new_model"]);
     table.now += 91 * DAY;
     assert_eq!(table.run("bob", What::Show), Outcome::Shown(None));
 }
@@ -212,7 +217,7 @@ fn a_full_cell_refuses_newcomers_and_keeps_the_rest() {
     let hasher = Hasher::new(b"k");
     let of = |n: u32| key(&subject_id(&hasher, &format!("s{n}")));
     let same: Vec<String> = (0..).filter(|n| of(*n) == of(0)).take(80).map(|n| format!("s{n}")).collect();
-    let names: Vec<(List, String)> = (0..400).map(|n| (List::Called, format!("{n:0>100}"))).collect();
+    let names: Vec<String> = (0..400).map(|n| format!("c{n:0>100}")).collect();
     table.arrive(&same[0], &[], 0);
     table.read(&same[0], What::Settle { names, spent: [0; 3] });
     let size = table.cells[&of(0)].len();
@@ -220,7 +225,7 @@ fn a_full_cell_refuses_newcomers_and_keeps_the_rest() {
     let arrive = || What::Arrive { names: vec![], least: [1, 0, 0], blocks: Kinds::default() };
     let faults =
         same[1..].iter().filter(|who| table.run(who, arrive()) == Outcome::Fault(Fault::Full)).count();
-    assert!((35..42).contains(&faults), "{faults}");
+    assert!((30..36).contains(&faults), "{faults}");
     for who in &same[..30] {
         assert!(table.arrive(who, &[], 0).is_empty());
     }

@@ -22,7 +22,7 @@ pub struct Rule {
     /// … and above this floor, by measure, …
     pub floors: [u64; MEASURES.len()],
     /// … once so many intervals are known.
-    pub intervals: u32,
+    pub intervals: u64,
 }
 
 const MINUTE: u64 = 60_000;

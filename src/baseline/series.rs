@@ -5,7 +5,7 @@ use super::rule::Rule;
 
 /// Intervals after which the weight of a new one stays at a sixteenth: half
 /// of what is known is then of the last eleven intervals.
-const MEMORY: u32 = 16;
+const MEMORY: u64 = 16;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,7 +13,7 @@ pub struct Series {
     /// Sum of the interval under way.
     pub current: u64,
     /// Intervals learned.
-    pub intervals: u32,
+    pub intervals: u64,
     /// Weighted mean of the intervals before.
     pub mean: f64,
     /// Weighted variance of them.
@@ -40,7 +40,7 @@ impl Series {
         let sum = std::mem::take(&mut self.current) as f64;
         let value = self.limit(rule, floor).map_or(sum, |limit| sum.min(limit));
         self.intervals = self.intervals.saturating_add(1);
-        let weight = 1.0 / f64::from(self.intervals.min(MEMORY));
+        let weight = 1.0 / self.intervals.min(MEMORY) as f64;
         let off = value - self.mean;
         let step = weight * off;
         self.mean += step;
@@ -49,8 +49,8 @@ impl Series {
 
     /// Values that arithmetic can have come to.
     pub fn is_sound(&self) -> bool {
-        let sound = |value: f64| value.is_finite() && value >= 0.0;
-        sound(self.mean) && sound(self.variance)
+        // Sums have 64 bits; squares of what is larger would not stay finite.
+        (0.0..=1e20).contains(&self.mean) && (0.0..=1e40).contains(&self.variance)
     }
 }
 
@@ -127,7 +127,13 @@ mod tests {
             series.close(&RULE, 10);
             assert!(series.is_sound(), "{series:?}");
         }
-        for bad in [f64::NAN, f64::INFINITY, -1.0] {
+        let most = Series { mean: 1e20, variance: 1e40, ..Series::default() };
+        for intervals in [0, 1, 20] {
+            let mut series = Series { intervals, ..most };
+            series.close(&RULE, 10);
+            assert!(series.is_sound(), "{series:?}");
+        }
+        for bad in [f64::NAN, f64::INFINITY, -1.0, 1e60] {
             assert!(!Series { mean: bad, ..series }.is_sound());
             assert!(!Series { variance: bad, ..series }.is_sound());
         }

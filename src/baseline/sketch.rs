@@ -1,6 +1,6 @@
 //! All that is known of one subject.
 
-use super::kind::{LISTS, List};
+use super::kind::bare;
 use super::rule::{MEASURES, Rule};
 use super::series::Series;
 use crate::limits::{BASELINE_NAMES, MAX_RECORDED_NAME};
@@ -9,21 +9,13 @@ const HOUR: u64 = 3_600_000;
 /// A day, in milliseconds.
 pub const DAY: u64 = 24 * HOUR;
 
-/// Requests of the histogram, after which all hours are halved: what is older
-/// than the last few thousand requests fades.
-const MAX_HOURS: u32 = 4096;
+/// Days in the histogram of hours, after which it is halved: what is older than
+/// the last 64 to 128 days fades.
+const MAX_DAYS: u8 = 128;
 
-/// An hour is unusual if less than one in so many requests came in it or in
-/// the hours beside it.
+/// An hour is unusual if less than one in so many of the hours at work was it
+/// or one beside it.
 const RARE: u32 = 200;
-
-/// A name, and the day (since 1970) it was last used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Name {
-    pub text: String,
-    pub day: u16,
-}
 
 /// See the module. Times are Unix times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,12 +30,14 @@ pub struct Sketch {
     pub interval_ms: u64,
     /// Number of the interval under way.
     pub index: u64,
-    /// Requests by hour of the day, in UTC.
-    pub hours: [u16; 24],
+    /// Days with a request in this hour, in UTC.
+    pub hours: [u8; 24],
     /// By measure: requests, tokens, cost.
     pub series: [Series; MEASURES.len()],
-    /// By list.
-    pub names: [Vec<Name>; LISTS],
+    /// Names, tagged, and the day since 1970 each was last used.
+    pub names: Vec<String>,
+    /// See `names`.
+    pub days: Vec<u16>,
 }
 
 impl Sketch {
@@ -72,43 +66,32 @@ impl Sketch {
         }
     }
 
-    /// A name is known, and not forgotten.
-    pub fn knows(&self, list: List, name: &str, rule: &Rule, now_ms: u64) -> bool {
-        self.names(list, rule, now_ms).any(|known| known == name)
-    }
-
-    /// The names of a list that are not forgotten.
-    pub fn names<'s>(&'s self, list: List, rule: &Rule, now_ms: u64) -> impl Iterator<Item = &'s str> {
+    /// Forget names that were not used for long.
+    pub(super) fn fade(&mut self, rule: &Rule, now_ms: u64) {
         let oldest = (now_ms / DAY).saturating_sub(rule.forget_ms / DAY);
-        let names = self.names.get(list as usize).map(Vec::as_slice).unwrap_or_default();
-        names.iter().filter(move |n| u64::from(n.day) >= oldest).map(|n| n.text.as_str())
+        let mut days = self.days.iter();
+        self.names.retain(|_| days.next().is_some_and(|day| u64::from(*day) >= oldest));
+        self.days.retain(|day| u64::from(*day) >= oldest);
     }
 
     /// Learn a name, if there is room for it in `room` bytes.
-    pub(super) fn learn(&mut self, list: List, name: &str, rule: &Rule, now_ms: u64, room: &mut usize) {
-        let today = now_ms / DAY;
-        let oldest = today.saturating_sub(rule.forget_ms / DAY);
-        let day = u16::try_from(today).unwrap_or(u16::MAX);
-        let Some(names) = self.names.get_mut(list as usize) else { return };
-        if let Some(known) = names.iter_mut().find(|known| known.text == name) {
-            known.day = known.day.max(day);
+    pub(super) fn learn(&mut self, name: &str, now_ms: u64, room: &mut usize) {
+        let day = u16::try_from(now_ms / DAY).unwrap_or(u16::MAX);
+        let known = self.names.iter().position(|known| known == name);
+        if let Some(known) = known.and_then(|at| self.days.get_mut(at)) {
+            *known = day.max(*known);
             return;
         }
-        names.retain(|known| {
-            let kept = u64::from(known.day) >= oldest;
-            *room += if kept { 0 } else { super::cell::name_bytes(&known.text) };
-            kept
-        });
         let bytes = super::cell::name_bytes(name);
-        let fits = (1..=MAX_RECORDED_NAME).contains(&name.len());
-        if fits && names.len() < BASELINE_NAMES && bytes <= *room {
+        let fits = (1..=MAX_RECORDED_NAME).contains(&bare(name).len());
+        if fits && self.names.len() < BASELINE_NAMES && bytes <= *room {
             *room -= bytes;
-            names.push(Name { text: name.to_owned(), day });
+            self.names.push(name.to_owned());
+            self.days.push(day);
         }
     }
 
-    /// Fewer requests than one in [`RARE`] came at this time of the day. Says
-    /// nothing on the first day.
+    /// Hardly ever at work at this time of the day. Says nothing on the first day.
     pub fn is_unusual_hour(&self, now_ms: u64) -> bool {
         let hour = hour_of(now_ms);
         let at = |hour: usize| self.hours.get(hour % 24).copied().map_or(0, u32::from);
@@ -122,14 +105,16 @@ impl Sketch {
         if self.requests == 0 {
             self.first = now_ms;
         }
+        if now_ms / HOUR > self.last / HOUR
+            && let Some(days) = self.hours.get_mut(hour_of(now_ms))
+        {
+            *days = days.saturating_add(1);
+            if *days >= MAX_DAYS {
+                self.hours.iter_mut().for_each(|days| *days /= 2);
+            }
+        }
         self.last = self.last.max(now_ms);
         self.requests = self.requests.saturating_add(1);
-        if self.hours.iter().copied().map(u32::from).sum::<u32>() >= MAX_HOURS {
-            self.hours.iter_mut().for_each(|count| *count /= 2);
-        }
-        if let Some(count) = self.hours.get_mut(hour_of(now_ms)) {
-            *count = count.saturating_add(1);
-        }
         let [requests, ..] = &mut self.series;
         requests.current = requests.current.saturating_add(1);
     }
@@ -181,48 +166,54 @@ mod tests {
     fn names_have_caps_and_are_forgotten() {
         let (mut sketch, rule) = (Sketch::default(), rule());
         let mut room = 20;
-        sketch.learn(List::Models, "gpt-4o", &rule, 100 * DAY, &mut room);
-        assert_eq!(room, 20 - 9);
-        sketch.learn(List::Models, "claude-3-5", &rule, 100 * DAY, &mut room);
-        assert_eq!(sketch.names.first().unwrap().len(), 1, "there is no room");
-        for name in ["", &"x".repeat(MAX_RECORDED_NAME + 1)] {
-            sketch.learn(List::Models, name, &rule, 100 * DAY, &mut 10_000);
-            assert!(!sketch.knows(List::Models, name, &rule, 100 * DAY));
+        sketch.learn("mgpt-4o", 100 * DAY, &mut room);
+        assert_eq!(room, 20 - 10);
+        sketch.learn("mclaude-3-5", 100 * DAY, &mut room);
+        assert_eq!(sketch.names, ["mgpt-4o"], "there is no room");
+        for name in ["", "m", &"x".repeat(MAX_RECORDED_NAME + 2)] {
+            sketch.learn(name, 100 * DAY, &mut 10_000);
+            assert_eq!(sketch.names.len(), 1);
         }
         // Used again on day 150, known until day 240.
-        sketch.learn(List::Models, "gpt-4o", &rule, 150 * DAY, &mut room);
-        assert!(sketch.knows(List::Models, "gpt-4o", &rule, 240 * DAY));
-        assert!(!sketch.knows(List::Models, "gpt-4o", &rule, 241 * DAY));
-        assert!(!sketch.knows(List::Called, "gpt-4o", &rule, 150 * DAY));
-        // What is forgotten leaves its room.
-        sketch.learn(List::Models, "claude-3-5", &rule, 241 * DAY, &mut room);
-        assert!(sketch.knows(List::Models, "claude-3-5", &rule, 241 * DAY));
+        sketch.learn("mgpt-4o", 150 * DAY, &mut room);
+        sketch.learn("ct", 151 * DAY, &mut room);
+        sketch.fade(&rule, 240 * DAY);
+        assert_eq!((sketch.names.len(), &sketch.days), (2, &vec![150, 151]));
+        sketch.fade(&rule, 241 * DAY);
+        assert_eq!((sketch.names.clone(), &sketch.days), (vec!["ct".to_owned()], &vec![151]));
         for n in 0..2 * BASELINE_NAMES {
-            sketch.learn(List::Called, &format!("t{n}"), &rule, 0, &mut 100_000);
+            sketch.learn(&format!("c{n}"), 0, &mut 100_000);
         }
-        assert_eq!(sketch.names(List::Called, &rule, 0).count(), BASELINE_NAMES);
+        assert_eq!((sketch.names.len(), sketch.days.len()), (BASELINE_NAMES, BASELINE_NAMES));
     }
 
     #[test]
     fn hours_are_unusual_where_hardly_any_request_came() {
         let mut sketch = Sketch::default();
-        for n in 0..300 {
-            sketch.count(9 * HOUR + n);
-        }
         let at = |day: u64, hour: u64| day * DAY + hour * HOUR;
-        assert!(!sketch.is_unusual_hour(at(0, 23)), "the first day says nothing");
+        // However many calls: it is the days that count.
+        for n in 0..300 {
+            sketch.count(at(1, 9) + n);
+        }
+        assert_eq!(sketch.hours.iter().map(|n| u32::from(*n)).sum::<u32>(), 1);
+        assert!(!sketch.is_unusual_hour(at(1, 23)), "the first day says nothing");
         for (hour, unusual) in [(8, false), (9, false), (10, false), (7, true), (11, true), (3, true)] {
-            assert_eq!(sketch.is_unusual_hour(at(2, hour)), unusual, "{hour}");
+            assert_eq!(sketch.is_unusual_hour(at(3, hour)), unusual, "{hour}");
         }
-        // Two of 302 are more than one in 200.
-        sketch.count(at(2, 0));
-        assert!(sketch.is_unusual_hour(at(3, 23)));
-        sketch.count(at(2, 0));
-        assert!(!sketch.is_unusual_hour(at(3, 23)) && !sketch.is_unusual_hour(at(3, 1)));
+        for day in 2..102 {
+            for hour in 9..13 {
+                sketch.count(at(day, hour));
+            }
+        }
+        // Two hours of 403 are less than one in 200, three are not.
+        for (day, unusual) in [(102, true), (103, true), (104, false)] {
+            sketch.count(at(day, 0));
+            assert_eq!(sketch.is_unusual_hour(at(day + 1, 23)), unusual, "{day}");
+        }
         // Habits of long ago fade.
-        for n in 0..12 * u64::from(MAX_HOURS) {
-            sketch.count(at(30, 15) + n);
+        for day in 200..1000 {
+            sketch.count(at(day, 15));
         }
-        assert!(sketch.is_unusual_hour(at(40, 9)) && !sketch.is_unusual_hour(at(40, 15)));
+        assert!(sketch.is_unusual_hour(at(1001, 9)) && !sketch.is_unusual_hour(at(1001, 15)));
     }
 }

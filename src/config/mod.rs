@@ -2,7 +2,7 @@
 
 pub mod access;
 pub mod approvals;
-pub mod baseline;
+mod baseline;
 mod identity;
 mod path;
 mod resolve;
@@ -89,8 +89,6 @@ pub struct Operator {
     pub path: String,
     /// Subjects that may use it.
     pub subjects: Vec<Glob>,
-    /// Groups that may.
-    pub groups: Vec<String>,
 }
 
 /// Why a configuration is refused: where, and what is wrong.

@@ -37,7 +37,10 @@ impl Config {
         let prices =
             quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
         let approvals = approvals::services(document.approvals)?;
-        let policies = policies(&document.policies, &approvals)?;
+        // A number out of range is none to what ignores it.
+        let tree = serde_json::from_str(text).map_err(|e| error("baseline", e))?;
+        let (baseline, operator) = baseline::read(&tree)?;
+        let policies = policies(&document.policies, &approvals, &tree)?;
         priced(&document.policies, &policies, &prices)?;
         let key = document.audit.key.as_deref();
         check_placeholders(&document.policies, key)?;
@@ -53,8 +56,8 @@ impl Config {
             max_response_bytes: body_cap("traffic.max_response_bytes", document.traffic.max_response_bytes)?,
             aliases: document.models.aliases,
             prices,
-            baseline: baseline::rule(&document.baseline)?,
-            operator: baseline::operator(&document.baseline)?,
+            baseline,
+            operator,
             policies,
             engine,
             injection,
@@ -162,6 +165,7 @@ fn first_fault(path: String, errors: &[RuleError]) -> ConfigError {
 fn policies(
     written: &[written::Policy],
     services: &BTreeMap<String, Service>,
+    tree: &serde_json::Value,
 ) -> Result<Vec<Policy>, ConfigError> {
     if written.is_empty() {
         return Err(error("policies", "is empty, so every request would be refused"));
@@ -192,7 +196,9 @@ fn policies(
         if matches.groups.is_empty() && matches.subjects.is_empty() && matches.actors.is_empty() {
             open = Some(&policy.name);
         }
-        policies.push(resolve_policy(policy, services, &at)?);
+        let mut policy = resolve_policy(policy, services, &at)?;
+        policy.habits = baseline::habits(tree, i, policy.approval.is_some())?;
+        policies.push(policy);
     }
     Ok(policies)
 }
@@ -222,7 +228,7 @@ fn resolve_policy(
         limits: limits(&written.limits, at)?,
         quotas,
         scan: Scan { request: actions(&written.scan.request), response: actions(&written.scan.response) },
-        habits: baseline::habits(written.baseline.as_ref(), at)?,
+        habits: None,
         approval: approval.map(|a| approvals::resolve(a, services, at)).transpose()?,
     })
 }

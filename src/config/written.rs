@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{self, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::access::{A2aWritten, McpWritten, Tools};
 use super::approvals::{ApprovalWritten, ServiceWritten};
-use super::baseline::{BaselineWritten, HabitsWritten};
 use crate::policy::Action;
 use crate::rules;
 
@@ -31,9 +30,9 @@ pub struct Document {
     /// Names and prices of models.
     #[serde(default)]
     pub models: Models,
-    /// How subjects are learned.
+    /// How subjects are learned: `super::baseline`.
     #[serde(default)]
-    pub baseline: BaselineWritten,
+    pub baseline: IgnoredAny,
     /// Services that are asked for consent, by name.
     #[serde(default)]
     pub approvals: BTreeMap<String, ServiceWritten>,
@@ -274,9 +273,9 @@ pub struct Policy {
     /// What happens on findings.
     #[serde(default)]
     pub scan: Scan,
-    /// What happens where a subject does what it never did; absent: nobody looks.
+    /// What happens where a subject does what it never did: `super::baseline`.
     #[serde(default)]
-    pub baseline: Option<HabitsWritten>,
+    pub baseline: IgnoredAny,
     /// Which calls need consent; absent: none.
     #[serde(default)]
     pub approval: Option<ApprovalWritten>,

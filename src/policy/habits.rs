@@ -1,19 +1,16 @@
 //! What a policy does about what is out of the ordinary.
 
-use serde::Deserialize;
-
-use super::{Action, Glob};
+use super::Glob;
 use crate::baseline::kind::KINDS;
-use crate::baseline::{Kind, Kinds, List};
+use crate::baseline::kind::{bare, kind_of, tag};
+use crate::baseline::{Kind, Kinds};
 
 /// What happens to a kind of anomaly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     /// Nothing, not even a line in the record.
     Allow,
     /// Recorded, and learned.
-    #[default]
     Flag,
     /// A human is asked.
     Approve,
@@ -62,28 +59,29 @@ impl Habits {
         kinds
     }
 
-    /// The operator knows a name.
-    pub fn knows(&self, list: List, name: &str) -> bool {
-        let bare = match list {
-            List::McpTools => name.split_once('/').map_or(name, |(_, tool)| tool),
-            _ => name,
-        };
-        let globs = match list.kind() {
+    /// The operator knows a name, which is tagged.
+    pub fn knows(&self, tagged: &str) -> bool {
+        let (kind, name) = (kind_of(tagged), bare(tagged));
+        let globs = match kind {
             Kind::NewMcpServer => &self.servers,
             Kind::NewTool => &self.tools,
             _ => &self.models,
         };
-        globs.iter().any(|glob| glob.matches(name) || glob.matches(bare))
+        // Over MCP a tool goes by `server/tool` as well.
+        let over_mcp = tagged.starts_with(tag::MCP_TOOL);
+        let tool = name.split_once('/').filter(|_| over_mcp).map_or(name, |(_, tool)| tool);
+        globs.iter().any(|glob| glob.matches(name) || glob.matches(tool))
     }
 }
 
 impl Act {
-    /// The action as records name it.
-    pub const fn action(self) -> Action {
+    /// As records name it.
+    pub const fn name(self) -> &'static str {
         match self {
-            Act::Allow => Action::Allow,
-            Act::Flag => Action::Flag,
-            Act::Approve | Act::Block => Action::Block,
+            Act::Allow => "allow",
+            Act::Flag => "flag",
+            Act::Approve => "approve",
+            Act::Block => "block",
         }
     }
 }
@@ -110,19 +108,22 @@ mod tests {
         habits.models = vec![Glob::new("gpt-4o*").unwrap()];
         habits.tools = vec![Glob::new("search_*").unwrap(), Glob::new("jira/delete").unwrap()];
         habits.servers = vec![Glob::new("jira").unwrap()];
-        for (list, name, known) in [
-            (List::Models, "gpt-4o-mini", true),
-            (List::Served, "gpt-4o-2024-08-06", true),
-            (List::Models, "jira", false),
-            (List::Called, "search_web", true),
-            (List::Called, "delete", false),
-            (List::McpTools, "jira/search_issues", true),
-            (List::McpTools, "jira/delete", true),
-            (List::McpTools, "wiki/delete", false),
-            (List::Servers, "jira", true),
-            (List::Servers, "wiki", false),
+        for (name, known) in [
+            ("mgpt-4o-mini", true),
+            ("vgpt-4o-2024-08-06", true),
+            ("vendor/gpt-4o", false),
+            ("mvendor/gpt-4o", false),
+            ("mjira", false),
+            ("csearch_web", true),
+            ("cdelete", false),
+            ("cjira/search_web", false),
+            ("pjira/search_issues", true),
+            ("pjira/delete", true),
+            ("pwiki/delete", false),
+            ("sjira", true),
+            ("swiki", false),
         ] {
-            assert_eq!(habits.knows(list, name), known, "{list:?} {name}");
+            assert_eq!(habits.knows(name), known, "{name}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Policy {
     /// Actions on findings.
     pub scan: Scan,
     /// What happens where a subject does what it never did; `None`: nobody looks.
-    pub habits: Option<Habits>,
+    pub habits: Option<Box<Habits>>,
     /// Which calls need consent.
     pub approval: Option<Approval>,
 }

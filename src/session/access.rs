@@ -165,7 +165,9 @@ pub(super) fn arguments_fit(policy: &Policy, tool: &str, json: &[u8]) -> bool {
     if Doc::parse(json).is_err() {
         return false;
     }
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(json) else { return false };
+    // Never `from_slice`: the module would hold the reader of JSON twice.
+    let json = std::str::from_utf8(json).unwrap_or_default();
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else { return false };
     let rules = policy.access.arguments.iter().filter(|rule| rule.tool.matches(tool));
     rules.into_iter().all(|rule| fits(rule, &rule.pointer, &value))
 }

@@ -17,7 +17,8 @@ use super::consent::REQUIRED;
 use super::habits::First;
 use super::vault::Vault;
 use crate::audit::digest::hex;
-use crate::baseline::{Anomaly, List};
+use crate::baseline::Kind;
+use crate::baseline::kind::{tag, tagged};
 use crate::config::Config;
 use crate::limits::{MAX_APPROVAL_CALLS, MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
 use crate::policy::access::{Pinned, Unpinned};
@@ -83,9 +84,9 @@ pub(super) struct Notes {
     pub(super) changed: u32,
     pub(super) unpinned: u32,
     /// What the subject's baseline did not know.
-    pub(super) found: Vec<Anomaly>,
+    pub(super) news: Vec<String>,
     /// What the baseline learns, if all goes well.
-    pub(super) used: Vec<(List, String)>,
+    pub(super) used: Vec<String>,
 }
 
 impl Gate {
@@ -105,20 +106,20 @@ impl Gate {
     }
 
     /// What the model says of itself, and what it calls, against what is usual.
-    fn usual(&mut self, list: List, name: &str) -> Result<(), &'static str> {
+    #[inline(never)]
+    fn usual(&mut self, tag: char, name: &str) -> Result<(), &'static str> {
         let Some(habits) = self.policy().and_then(|p| p.habits.as_ref()) else { return Ok(()) };
-        let act = if habits.knows(list, name) { Act::Allow } else { habits.act(list.kind()) };
-        let Some(is_new) = self.first.as_mut().and_then(|first| first.is_new(list, name)) else {
-            return Ok(());
-        };
-        let news = (list, name.to_owned());
+        let (name, kind) =
+            (tagged(tag, name), if tag == tag::SERVED { Kind::NewServedModel } else { Kind::NewTool });
+        let act = if habits.knows(&name) { Act::Allow } else { habits.act(kind) };
+        let Some(is_new) = self.first.as_mut().and_then(|first| first.is_new(&name)) else { return Ok(()) };
         if is_new && act != Act::Allow {
-            self.notes.found.push(Anomaly { kind: list.kind(), name: Some(news.clone()), jump: None });
+            self.notes.news.push(name.clone());
             if act != Act::Flag {
-                return self.deny(list.kind().id());
+                return self.deny(kind.id());
             }
         }
-        self.notes.used.push(news);
+        self.notes.used.push(name);
         Ok(())
     }
 
@@ -185,14 +186,14 @@ impl Gate {
     pub(super) fn whole(&mut self, read: &Response, body: &[u8]) -> Result<Vec<Edit>, &'static str> {
         self.methods(&read.methods)?;
         if let Some(model) = &read.model {
-            self.usual(List::Served, model)?;
+            self.usual(tag::SERVED, model)?;
         }
         for call in &read.tool_calls {
             let name = self.name(call);
             if !self.permits(&name) {
                 self.deny(CALLED)?;
             }
-            self.usual(List::Called, &name)?;
+            self.usual(tag::CALLED, &name)?;
             if !self.fits(&name, &arguments(call, body)) {
                 self.deny(ARGUMENTS)?;
             }
@@ -217,7 +218,7 @@ impl Gate {
     ) -> Result<Vec<Edit>, &'static str> {
         self.methods(&event.methods)?;
         if let Some(model) = &event.model {
-            self.usual(List::Served, model)?;
+            self.usual(tag::SERVED, model)?;
         }
         for (channel, call) in &event.calls_again {
             let known = self.names.get(channel).cloned().unwrap_or_default();
@@ -226,7 +227,7 @@ impl Gate {
                 self.deny(CALLED)?;
             }
             if !name.is_empty() {
-                self.usual(List::Called, &name)?;
+                self.usual(tag::CALLED, &name)?;
             }
             if !name.is_empty() && self.needs_consent(&name) {
                 self.ask(name.clone(), arguments(call, data))?;
@@ -247,7 +248,7 @@ impl Gate {
             if denied || !self.permits(&name) {
                 self.deny(CALLED)?;
             }
-            self.usual(List::Called, &name)?;
+            self.usual(tag::CALLED, &name)?;
             let asks = [&name, &joined].into_iter().find(|name| self.needs_consent(name)).cloned();
             if self.names.len() >= MAX_STREAM_CHANNELS && !self.names.contains_key(channel) {
                 return Err("stream.channels");
@@ -434,7 +435,8 @@ pub(super) fn arguments(call: &ToolCall, body: &[u8]) -> Vec<u8> {
 /// SHA-256 of a tool in canonical form: members sorted, no white space.
 /// `_meta` and `icons`, which no model reads, are left out.
 pub fn tool_hash(raw: &[u8]) -> String {
-    let Ok(mut tool) = serde_json::from_slice::<serde_json::Value>(raw) else { return String::new() };
+    let raw = std::str::from_utf8(raw).unwrap_or_default();
+    let Ok(mut tool) = serde_json::from_str::<serde_json::Value>(raw) else { return String::new() };
     if let Some(members) = tool.as_object_mut() {
         members.shift_remove("_meta");
         members.shift_remove("icons");

@@ -4,27 +4,31 @@
 use super::admit::Plan;
 use super::inspect::Scratch;
 use super::{Flow, Phase, Session};
-use crate::audit::{AnomalyLine, CoverageState, Decision, UsageLine};
-use crate::baseline::{self, Anomaly, Kind, Known, List, Outcome, Reading, What};
+use crate::approval;
+use crate::audit::{AnomalyLine, CoverageState, Decision};
+use crate::baseline::kind::{bare, kind_of, tag, tagged};
+use crate::baseline::op::JUMPS;
+use crate::baseline::rule::MEASURES;
+use crate::baseline::{self, Kind, Kinds, Outcome, Reading, What};
 use crate::limits::{BASELINE_NAMES, MAX_LISTED_TOOLS, MAX_RECORDED_NAME};
 use crate::policy::{Act, Habits};
 use crate::quota::Amounts;
 use crate::rules::Direction;
 use crate::text::SpanKind;
-use crate::wire::{Operation, Request};
+use crate::wire::{Operation, Reason, Request};
 
 /// What one exchange has to do with its subject's baseline.
 #[derive(Debug, Default)]
 pub(super) struct Usual {
-    update: Option<(String, baseline::Op)>,
+    pub(super) update: Option<(String, baseline::Op)>,
     /// An update is out, its answer awaited.
-    asked: bool,
+    pub(super) asked: bool,
     /// What the exchange uses, to be learned at its end.
-    names: Vec<(List, String)>,
+    names: Vec<String>,
     /// The request was judged, and passed.
-    pub(super) passed: bool,
+    passed: bool,
     /// What an answer may bring; `None`: all, the subject is being learned.
-    known: Option<Known>,
+    known: Option<Vec<String>>,
 }
 
 impl Usual {
@@ -32,47 +36,32 @@ impl Usual {
         self.update = Some((baseline::key(&op.id), op));
         self.asked = true;
     }
-
-    pub(super) fn next_update(&mut self) -> Option<(String, baseline::Op)> {
-        self.update.take()
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.asked
-    }
 }
 
 /// What is new of an answer, judged by the gate before it is sent on.
 #[derive(Debug, Default)]
 pub(super) struct First {
-    known: Option<Known>,
-    /// The model asked for: no news if it answers.
-    model: String,
-    /// What was judged already.
-    seen: Vec<(List, String)>,
+    known: Option<Vec<String>>,
+    /// What was judged already, tagged.
+    seen: Vec<String>,
 }
 
 impl First {
-    /// Never heard of, and not judged before. `None`: judged before.
-    pub(super) fn is_new(&mut self, list: List, name: &str) -> Option<bool> {
-        if self.seen.iter().any(|(l, n)| *l == list && n == name) {
+    /// Whether a name is not known; `None`: it was judged before.
+    pub(super) fn is_new(&mut self, name: &String) -> Option<bool> {
+        if self.seen.contains(name) {
             return None;
         }
         if self.seen.len() < MAX_LISTED_TOOLS {
-            self.seen.push((list, name.to_owned()));
+            self.seen.push(name.clone());
         }
-        let known = self.known.as_ref().map(|known| match list {
-            List::Served if name == self.model => true,
-            List::Served => known.served.iter().any(|n| n == name),
-            _ => known.called.iter().any(|n| n == name),
-        });
-        Some(known == Some(false))
+        Some(self.known.as_ref().is_some_and(|known| !known.contains(name)))
     }
 }
 
 impl Session {
     fn habits(&self) -> Option<&Habits> {
-        self.policy().and_then(|p| p.habits.as_ref())
+        self.policy().and_then(|p| p.habits.as_deref())
     }
 
     /// Take down what a request names.
@@ -81,38 +70,40 @@ impl Session {
             return;
         }
         let mut names = Vec::new();
-        let models = self.asked.model.iter().chain(request.models_also.iter().map(|m| &m.value));
-        names.extend(models.map(|model| (List::Models, model.clone())));
-        if matches!(self.target, Some((_, Operation::Mcp))) {
-            let server = &self.asked.server;
-            let calls =
-                request.tool_calls.iter().map(|call| (List::McpTools, format!("{server}/{}", call.name)));
-            names.extend(calls);
-            names.push((List::Servers, server.clone()));
-        } else {
-            names.extend(request.tools_offered.iter().map(|tool| (List::Offered, tool.clone())));
+        let also = request.models_also.iter().map(|model| &model.value);
+        for model in self.asked.model.iter().chain(also) {
+            add(&mut names, tag::MODEL, model);
         }
-        // A request built to name more is new in any case: nothing has no name.
-        crate::order::sort_by(&mut names, |a, b| (a.0 as u8, &a.1).cmp(&(b.0 as u8, &b.1)));
-        names.dedup();
-        if names.len() > 2 * BASELINE_NAMES {
-            names.truncate(2 * BASELINE_NAMES);
-            names.push((List::Offered, String::new()));
+        let server = &self.asked.server;
+        if matches!(self.target, Some((_, Operation::Mcp))) {
+            add(&mut names, tag::SERVER, server);
+            for call in &request.tool_calls {
+                add(&mut names, tag::MCP_TOOL, &[server, "/", &call.name].concat());
+            }
+        }
+        for tool in &request.tools_offered {
+            add(&mut names, tag::OFFERED, tool);
         }
         self.hide_names(&mut names, scratch);
+        if names.len() > BASELINE_NAMES {
+            // Built to name more than is kept: nothing, which is never known.
+            names.push(tagged(tag::OFFERED, ""));
+        }
         if let Some(habits) = self.habits() {
-            names.retain(|(list, name)| !habits.knows(*list, name));
+            names.retain(|name| !habits.knows(name));
         }
         self.usual.names = names;
     }
 
     /// A name that holds a value is kept as the rule's label. Those that are
     /// too long to be known stay so.
-    fn hide_names(&self, names: &mut [(List, String)], scratch: &mut Scratch) {
-        let (config, vault) = (self.config.clone(), self.vault.clone());
-        let judge = self.response_judge(&config, &vault);
-        for (_, name) in names.iter_mut().filter(|(_, name)| name.len() <= MAX_RECORDED_NAME) {
-            judge.hide(name, scratch);
+    fn hide_names(&self, names: &mut [String], scratch: &mut Scratch) {
+        let judge = self.response_judge(&self.config, &self.vault);
+        for name in names.iter_mut().filter(|name| bare(name).len() <= MAX_RECORDED_NAME) {
+            let mut hidden = bare(name).to_owned();
+            judge.hide(&mut hidden, scratch);
+            name.truncate(1);
+            name.push_str(&hidden);
         }
     }
 
@@ -125,8 +116,9 @@ impl Session {
     /// Ask whether the request is usual, before its budget is reserved.
     pub(super) fn weigh(&mut self, plan: Plan, ask: &Amounts, now_ms: u64) -> Flow {
         let Some(blocks) = self.habits().map(Habits::blocks) else { return self.consent(plan, now_ms) };
-        let model = self.asked.model.clone().unwrap_or_default();
-        let least = [1, ask.input, self.amounts(&model, ask.input, 0, 0).cost_nano];
+        let model = self.asked.model.as_deref().unwrap_or_default();
+        let input = ask.input;
+        let least = [1, input, self.amounts(model, input, 0, 0).cost_nano];
         let names = self.usual.names.clone();
         self.usual.ask(self.op(What::Arrive { names, least, blocks }));
         self.phase = Phase::Weighing(Box::new(plan));
@@ -136,18 +128,17 @@ impl Session {
     /// The baseline answered.
     pub(super) fn usual_answered(&mut self, outcome: Outcome, now_ms: u64, scratch: &mut Scratch) -> Flow {
         self.usual.asked = false;
-        match std::mem::take(&mut self.phase) {
-            Phase::Weighing(plan) => self.weighed(*plan, outcome, now_ms),
-            Phase::Operator(subject) => self.shown(&subject, outcome, now_ms),
-            other => {
-                self.phase = other;
+        match (std::mem::take(&mut self.phase), outcome) {
+            (Phase::Operator(subject), outcome) => self.shown(&subject, outcome, now_ms),
+            (Phase::Weighing(plan), Outcome::Read(reading)) => self.weighed(*plan, reading, now_ms),
+            (Phase::Weighing(plan), _) => self.unweighed(*plan, now_ms),
+            (phase, outcome) => {
+                self.phase = phase;
                 match outcome {
                     Outcome::Read(reading) => {
-                        self.note_found(&reading.found, Direction::Response);
+                        self.note_found(&reading, Direction::Response);
                     }
-                    Outcome::Fault(_) | Outcome::Shown(_) => {
-                        self.gap(CoverageState::Partial, "fault.baseline");
-                    }
+                    _ => self.gap(CoverageState::Partial, "fault.baseline"),
                 }
                 self.settled(scratch);
                 Flow::Continue
@@ -155,17 +146,21 @@ impl Session {
         }
     }
 
-    fn weighed(&mut self, plan: Plan, outcome: Outcome, now_ms: u64) -> Flow {
-        let Outcome::Read(Reading { found, known }) = outcome else {
-            return self.unweighed(plan, now_ms);
-        };
-        self.usual.known = known;
-        if let Some(kind) = self.note_found(&found, Direction::Request) {
-            // What would be blocked is not learned in monitor mode either.
-            let news: Vec<_> = found.into_iter().filter_map(|anomaly| anomaly.name).collect();
-            let blocks = self.habits().map(Habits::blocks).unwrap_or_default();
-            self.usual.names.retain(|name| !(blocks.contains(name.0.kind()) && news.contains(name)));
-            if self.deny(crate::wire::Reason::Forbidden, kind.id(), message(kind).to_owned()) {
+    fn weighed(&mut self, plan: Plan, mut reading: Reading, now_ms: u64) -> Flow {
+        self.usual.known = reading.known.take();
+        let worst = self.note_found(&reading, Direction::Request);
+        // What would be refused is not learned in monitor mode either.
+        if let Some((act, kind)) = worst.filter(|(act, _)| *act != Act::Flag) {
+            let enforced = self.enforces();
+            let habits = self.policy().and_then(|p| p.habits.clone());
+            let drops = |name: &String| {
+                let act = habits.as_ref().map_or(Act::Block, |habits| habits.act(kind_of(name)));
+                (act == Act::Block || act == Act::Approve && !enforced) && reading.news.contains(name)
+            };
+            self.usual.names.retain(|name| !drops(name));
+            if act == Act::Approve {
+                self.want_consent(approval::ANOMALY);
+            } else if self.deny(Reason::Forbidden, kind.id(), UNUSUAL.to_owned()) {
                 return Flow::Hold;
             }
         }
@@ -173,14 +168,17 @@ impl Session {
         self.consent(plan, now_ms)
     }
 
+    fn blocks(&self) -> Kinds {
+        self.habits().map(Habits::blocks).unwrap_or_default()
+    }
+
     /// The baseline is out of order: that denies where a policy relies on it.
     fn unweighed(&mut self, plan: Plan, now_ms: u64) -> Flow {
-        let relies = self.habits().is_some_and(|habits| !habits.blocks().is_empty());
-        if !relies {
+        if self.blocks().is_empty() {
             self.gap(CoverageState::Partial, "fault.baseline");
         } else if !self.passes_faults("fault.baseline")
             && self.deny(
-                crate::wire::Reason::Unavailable,
+                Reason::Unavailable,
                 "baseline.unavailable",
                 "what is usual for this identity cannot be told now".to_owned(),
             )
@@ -190,97 +188,102 @@ impl Session {
         self.consent(plan, now_ms)
     }
 
-    /// Put anomalies into the record. The first kind that blocks.
-    pub(super) fn note_found(&mut self, found: &[Anomaly], direction: Direction) -> Option<Kind> {
-        let habits = self.habits()?.clone();
-        let enforced = self.enforces();
-        let mut blocks = None;
-        for anomaly in found {
-            let act = habits.act(anomaly.kind);
-            if act == Act::Allow {
-                continue;
-            }
-            if act == Act::Block {
-                blocks.get_or_insert(anomaly.kind);
-            }
-            let (measure, value, limit) = match anomaly.jump {
-                Some((measure, value, limit)) => (Some(measure), Some(value), Some(limit)),
-                None => (None, None, None),
-            };
-            let again = |line: &AnomalyLine| line.kind == anomaly.kind.id() && line.measure == measure;
-            if measure.is_some() && self.record.anomalies.iter().any(again) {
-                continue;
-            }
-            let place = match anomaly.kind {
-                Kind::NewTool if direction == Direction::Response => SpanKind::ToolArguments,
-                Kind::NewTool => SpanKind::ToolDefinition,
-                Kind::NewMcpServer => SpanKind::Mcp,
-                _ => SpanKind::Other,
-            };
-            self.tally.note(anomaly.kind.id(), "anomaly", (direction, place), 1, act.action(), enforced);
-            if self.record.anomalies.len() < MAX_LISTED_TOOLS {
-                let name = anomaly.name.as_ref().map(|(_, name)| name.clone());
-                let kind = anomaly.kind.id();
-                self.record.anomalies.push(AnomalyLine { kind, name, measure, value, limit });
+    /// Put what was found into the record. What is worst of it.
+    pub(super) fn note_found(&mut self, reading: &Reading, direction: Direction) -> Option<(Act, Kind)> {
+        let mut worst = None;
+        for name in &reading.news {
+            self.note_anomaly(kind_of(name), bare(name), None, direction, &mut worst);
+        }
+        if reading.hour {
+            self.note_anomaly(Kind::UnusualHour, "", None, direction, &mut worst);
+        }
+        for ((kind, measure), jump) in JUMPS.into_iter().zip(MEASURES).zip(reading.jumps) {
+            if jump.1 > 0 {
+                self.note_anomaly(kind, measure, Some(jump), direction, &mut worst);
             }
         }
-        blocks
+        worst
     }
 
-    /// For the gate; `None`: no baseline.
+    #[inline(never)]
+    fn note_anomaly(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        jump: Option<(u64, u64)>,
+        direction: Direction,
+        worst: &mut Option<(Act, Kind)>,
+    ) {
+        let act = self.habits().map_or(Act::Allow, |habits| habits.act(kind));
+        if act == Act::Allow {
+            return;
+        }
+        if worst.is_none_or(|(before, _)| before < act) {
+            *worst = Some((act, kind));
+        }
+        let lines = &mut self.record.anomalies;
+        if lines.iter().any(|line| line.kind == kind.id() && line.name == name) {
+            return;
+        }
+        if lines.len() < MAX_LISTED_TOOLS {
+            let (value, limit) = jump.unzip();
+            lines.push(AnomalyLine { kind: kind.id(), name: name.to_owned(), value, limit });
+        }
+        let place = match kind {
+            Kind::NewTool if direction == Direction::Response => SpanKind::ToolArguments,
+            Kind::NewTool => SpanKind::ToolDefinition,
+            Kind::NewMcpServer => SpanKind::Mcp,
+            _ => SpanKind::Other,
+        };
+        let enforced = self.enforces();
+        self.tally.note(kind.id(), "anomaly", (direction, place), 1, act.name(), enforced);
+    }
+
+    /// For the gate; `None`: no baseline. The model asked for is no news.
     pub(super) fn first(&self) -> Option<First> {
         self.habits()?;
-        let model = self.asked.model.clone().unwrap_or_default();
-        Some(First { known: self.usual.known.clone(), model, seen: Vec::new() })
+        let asked = self.asked.model.as_ref().map(|model| tagged(tag::SERVED, model));
+        let known = self.usual.known.clone();
+        Some(First { known: known.map(|known| known.into_iter().chain(asked).collect()), seen: Vec::new() })
     }
 
-    /// What the gate has judged: anomalies, and what was used.
-    pub(super) fn note_first(&mut self, found: &[Anomaly], used: Vec<(List, String)>) {
-        if !found.is_empty() {
-            self.note_found(found, Direction::Response);
+    /// What the gate has judged: what was new, and what was used.
+    pub(super) fn note_first(&mut self, news: Vec<String>, mut used: Vec<String>) {
+        if !news.is_empty() {
+            self.note_found(&Reading { news, ..Reading::default() }, Direction::Response);
         }
-        let room = (3 * BASELINE_NAMES).saturating_sub(self.usual.names.len());
-        self.usual.names.extend(used.into_iter().take(room));
+        self.usual.names.append(&mut used);
     }
 
-    /// Tell what was used and spent. What was refused teaches nothing.
-    pub(super) fn settle_usual(
-        &mut self,
-        used: &UsageLine,
-        model: &str,
-        produced: bool,
-        scratch: &mut Scratch,
-    ) {
+    /// Tell what was used and spent. What was refused teaches no names.
+    pub(super) fn settle_usual(&mut self, spent: &Amounts, produced: bool, scratch: &mut Scratch) {
         if !std::mem::take(&mut self.usual.passed) {
             return;
         }
-        let fine = self.record.upstream_status.is_some_and(|s| s < 400);
         let mut names = std::mem::take(&mut self.usual.names);
+        let fine = self.record.upstream_status.is_some_and(|s| s < 400);
         if !fine || self.record.decision == Decision::Deny {
             names.clear();
         }
         self.hide_names(&mut names, scratch);
-        let mut spent = [0; 3];
-        if produced {
-            let (input, output) = (used.input.unwrap_or(0), used.output.unwrap_or(0));
-            let cost = self.amounts(model, input, used.cached.unwrap_or(0), output).cost_nano;
-            spent = [0, input.saturating_add(output), cost];
-        }
-        if !names.is_empty() || produced {
+        let spent = match produced {
+            true => [0, spent.input.saturating_add(spent.output), spent.cost_nano],
+            false => [0; MEASURES.len()],
+        };
+        if produced || !names.is_empty() {
             self.usual.ask(self.op(What::Settle { names, spent }));
         }
     }
 }
 
-/// What a refusal says.
-pub(super) const fn message(kind: Kind) -> &'static str {
-    match kind {
-        Kind::NewModel => "this identity has never used this model",
-        Kind::NewServedModel => "a model answered that this identity has never used",
-        Kind::NewTool => "this identity has never used this tool",
-        Kind::NewMcpServer => "this identity has never used this MCP server",
-        Kind::UnusualHour => "this identity makes no requests at this time of the day",
-        Kind::Spend => "this identity spends far more than usual",
-        Kind::Rate => "this identity makes far more requests than usual",
+/// One more than is kept tells that there are more.
+#[inline(never)]
+fn add(names: &mut Vec<String>, tag: char, name: &str) {
+    let name = tagged(tag, name);
+    if names.len() <= BASELINE_NAMES && !names.contains(&name) {
+        names.push(name);
     }
 }
+
+/// What a refusal says; its code says more.
+pub(super) const UNUSUAL: &str = "this is out of the ordinary for this identity";

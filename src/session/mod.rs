@@ -330,7 +330,7 @@ impl Session {
             Event::ResponseTrailers => self.response_trailers(now_ms, scratch),
             Event::Done { status, added_us } => self.done(status, added_us, now_ms, scratch),
         };
-        let update = match self.usual.next_update() {
+        let update = match self.usual.update.take() {
             Some((key, op)) => Some((key, Update::Baseline(op))),
             None => self.money.next_update().map(|(key, op)| (key, Update::Quota(op))),
         };

@@ -135,7 +135,7 @@ impl Judge<'_> {
         record.response.finish.iter_mut().for_each(&mut hide);
         record.tools_offered.iter_mut().for_each(&mut hide);
         record.tools_called.iter_mut().for_each(|call| hide(&mut call.name));
-        record.anomalies.iter_mut().filter_map(|line| line.name.as_mut()).for_each(&mut hide);
+        record.anomalies.iter_mut().for_each(|line| hide(&mut line.name));
         record.approval.iter_mut().for_each(|line| line.reason.iter_mut().for_each(&mut hide));
         if let Some(mcp) = &mut record.mcp {
             mcp.server.iter_mut().for_each(&mut hide);

@@ -1,13 +1,13 @@
 //! The operator's endpoint: a subject's baseline as JSON, and its reset. The
 //! filter answers it itself; whoever is not listed is refused in any mode.
 
-use serde_json::{Value, json};
-
 use super::{Command, Flow, Headers, Phase, Session};
 use crate::audit::{Outcome, timestamp};
+use crate::baseline::kind::{bare, tag};
 use crate::baseline::rule::{MEASURES, Rule};
-use crate::baseline::{self, List, Op, Sketch, What};
+use crate::baseline::{self, Op, Sketch, What};
 use crate::policy::Glob;
+use crate::text::escape;
 use crate::wire::{Reason, Reply};
 
 impl Session {
@@ -21,10 +21,10 @@ impl Session {
             _ => None,
         };
         self.record.operation = Some(what.as_ref().map_or("baseline", |(name, _)| *name));
-        let listed = self.who.as_ref().is_some_and(|who| {
-            operator.subjects.iter().any(|glob| glob.matches(&who.subject))
-                || operator.groups.iter().any(|group| who.groups.contains(group))
-        });
+        let listed = self
+            .who
+            .as_ref()
+            .is_some_and(|who| operator.subjects.iter().any(|glob| glob.matches(&who.subject)));
         if !listed {
             return Some(self.stop(
                 Reason::Forbidden,
@@ -69,7 +69,7 @@ impl Session {
             status: 200,
             content_type: "application/json",
             headers: vec![("cache-control", "no-store".to_owned())],
-            body: serde_json::to_vec_pretty(&body).unwrap_or_default(),
+            body: body.into_bytes(),
         };
         self.out.push(Command::Reply { reply, details: "portcullis_baseline".to_owned() });
         Flow::Hold
@@ -93,55 +93,83 @@ fn subject_of(path: &[u8]) -> Option<String> {
     String::from_utf8(out).ok().filter(|subject| !subject.chars().any(char::is_control))
 }
 
-/// What is known, and as a part of a policy that allows just that.
-fn export(subject: &str, sketch: &Sketch, rule: &Rule, now_ms: u64) -> Value {
-    let names = |list| {
-        let mut names: Vec<&str> = sketch.names(list, rule, now_ms).collect();
-        crate::order::sort_by(&mut names, Ord::cmp);
-        names
-    };
-    let (models, servers, mcp) = (names(List::Models), names(List::Servers), names(List::McpTools));
-    let (offered, called) = (names(List::Offered), names(List::Called));
-    // In a policy a name is a pattern: one with a `*` in it would allow others.
-    let plain = |names: Vec<&str>| {
-        let mut plain: Vec<String> = names.into_iter().filter(|n| is_literal(n)).map(str::to_owned).collect();
-        crate::order::sort_by(&mut plain, Ord::cmp);
-        plain.dedup();
-        plain
-    };
-    let tools = plain(offered.iter().chain(&called).copied().collect());
-    let mcp_tools = plain(mcp.iter().filter_map(|name| Some(name.split_once('/')?.1)).collect());
-    let measures = sketch.series.iter().zip(rule.floors).zip(MEASURES).map(|((series, floor), name)| {
-        let about = json!({
-            "intervals": series.intervals,
-            "mean": series.mean,
-            "deviation": series.variance.sqrt(),
-            "limit": series.limit(rule, floor),
-            "now": series.current,
-        });
-        (name.to_owned(), about)
-    });
-    json!({
-        "subject": subject,
-        "learned": sketch.is_learned(rule, now_ms),
-        "first": timestamp(sketch.first),
-        "last": timestamp(sketch.last),
-        "requests": sketch.requests,
-        "hours_utc": sketch.hours,
-        "interval_s": sketch.interval_ms / 1000,
-        "per_interval": measures.collect::<serde_json::Map<_, _>>(),
-        "policy": {
-            "models": { "allow": plain(models.clone()) },
-            "tools": { "allow": tools },
-            "mcp": { "servers": plain(servers.clone()), "tools": { "allow": mcp_tools } },
-        },
-        "models": models,
-        "models_served": names(List::Served),
-        "mcp_servers": servers,
-        "mcp_tools": mcp,
-        "tools_offered": offered,
-        "tools_called": called,
-    })
+/// What is known, and as a part of a policy that allows just that. Written by
+/// hand: a tree of values is several times the code.
+fn export(subject: &str, sketch: &Sketch, rule: &Rule, now_ms: u64) -> String {
+    let mut name = String::new();
+    escape::escape_json(subject, &mut name);
+    let hours: Vec<String> = sketch.hours.iter().map(|days| days.to_string()).collect();
+    let mut out = format!(
+        "{{\"subject\":\"{name}\",\"learned\":{},\"first\":\"{}\",\"last\":\"{}\",\"requests\":{},\
+         \"interval_s\":{},\"hours_utc\":[{}],\"per_interval\":{{",
+        sketch.is_learned(rule, now_ms),
+        timestamp(sketch.first),
+        timestamp(sketch.last),
+        sketch.requests,
+        sketch.interval_ms / 1000,
+        hours.join(","),
+    );
+    for ((series, floor), measure) in sketch.series.iter().zip(rule.floors).zip(MEASURES) {
+        let comma = if out.ends_with('{') { "" } else { "," };
+        let parts = [
+            series.intervals,
+            rounded(series.mean),
+            rounded(series.variance.sqrt()),
+            // 0: too few intervals are known.
+            rounded(series.limit(rule, floor).unwrap_or_default()),
+            series.current,
+        ];
+        let [intervals, mean, deviation, limit, now] = parts;
+        out.push_str(&format!(
+            "{comma}\"{measure}\":{{\"intervals\":{intervals},\"mean\":{mean},\"deviation\":{deviation},\
+             \"limit\":{limit},\"now\":{now}}}"
+        ));
+    }
+    for (before, tags, for_policy) in LISTS {
+        out.push_str(before);
+        write_names(sketch, tags, for_policy, &mut out);
+    }
+    out.push_str("]}}}}");
+    out
+}
+
+/// What goes before each list, which tags are in it, and whether it is one of
+/// patterns.
+const LISTS: [(&str, [char; 2], bool); 10] = [
+    ("},\"models\":[", [tag::MODEL; 2], false),
+    ("],\"models_served\":[", [tag::SERVED; 2], false),
+    ("],\"mcp_servers\":[", [tag::SERVER; 2], false),
+    ("],\"mcp_tools\":[", [tag::MCP_TOOL; 2], false),
+    ("],\"tools_offered\":[", [tag::OFFERED; 2], false),
+    ("],\"tools_called\":[", [tag::CALLED; 2], false),
+    ("],\"policy\":{\"models\":{\"allow\":[", [tag::MODEL; 2], true),
+    ("]},\"tools\":{\"allow\":[", [tag::OFFERED, tag::CALLED], true),
+    ("]},\"mcp\":{\"servers\":[", [tag::SERVER; 2], true),
+    ("],\"tools\":{\"allow\":[", [tag::MCP_TOOL; 2], true),
+];
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rounded(value: f64) -> u64 {
+    (value + 0.5) as u64
+}
+
+/// Names of some tags, each once. In a policy a name is a pattern: one with a
+/// `*` in it would allow others, so it is left out there.
+fn write_names(sketch: &Sketch, tags: [char; 2], for_policy: bool, out: &mut String) {
+    let mut seen: Vec<&str> = Vec::new();
+    for known in &sketch.names {
+        let mut name = bare(known);
+        if for_policy && known.starts_with(tag::MCP_TOOL) {
+            name = name.split_once('/').map_or(name, |(_, tool)| tool);
+        }
+        if !known.starts_with(tags) || seen.contains(&name) || for_policy && !is_literal(name) {
+            continue;
+        }
+        out.push_str(if seen.is_empty() { "\"" } else { ",\"" });
+        escape::escape_json(name, out);
+        out.push('"');
+        seen.push(name);
+    }
 }
 
 fn is_literal(name: &str) -> bool {

@@ -113,7 +113,7 @@ impl Session {
             Ok(cuts) => cuts,
             Err(code) => {
                 let message = match code.starts_with("anomaly.") {
-                    true => "the answer is out of the ordinary for this identity",
+                    true => super::habits::UNUSUAL,
                     false => "the model calls a tool in a way this identity may not",
                 };
                 return self.stop(Reason::Forbidden, code, message);
@@ -234,9 +234,9 @@ impl Session {
             self.record.would_deny.get_or_insert_with(|| code.to_owned());
         }
         let enforced = self.enforces();
-        self.note_first(&notes.found, notes.used);
+        self.note_first(notes.news, notes.used);
         let pins = self.policy().map(|p| p.access.mcp.pins.clone()).unwrap_or_default();
-        let action = |hides| if hides { Action::Block } else { Action::Flag };
+        let action = |hides| if hides { "block" } else { "flag" };
         let hides = pins.unpinned == Unpinned::Hide;
         let place = (Direction::Response, SpanKind::ToolDefinition);
         let changed = action(pins.hide_changed);

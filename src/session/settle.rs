@@ -167,19 +167,14 @@ impl Session {
         let used = self.money.used();
         self.phase = Phase::Settling;
         self.money.extended();
+        let (input, cached, output) =
+            (used.input.unwrap_or(0), used.cached.unwrap_or(0), used.output.unwrap_or(0));
+        let spent = self.amounts(&self.priced_model(), input, cached, output);
         if let State::Held(reserved) = std::mem::take(&mut self.money.state) {
-            let model = self.priced_model();
-            let spent = self.amounts(
-                &model,
-                used.input.unwrap_or(0),
-                used.cached.unwrap_or(0),
-                used.output.unwrap_or(0),
-            );
             self.money.state =
                 State::Settling(if produced { reserved.settle(&spent) } else { reserved.release() });
         }
-        let model = self.priced_model();
-        self.settle_usual(&used, &model, produced, scratch);
+        self.settle_usual(&spent, produced, scratch);
         if produced {
             self.record.usage = used;
             self.price();
@@ -199,7 +194,7 @@ impl Session {
 
     /// Write the record once the cells have answered.
     pub(super) fn settled(&mut self, scratch: &mut Scratch) {
-        if self.money.is_waiting() || self.usual.is_waiting() {
+        if self.money.is_waiting() || self.usual.asked {
             return;
         }
         if let State::Settling(run) = std::mem::take(&mut self.money.state) {

@@ -53,7 +53,7 @@ impl Tally {
         category: &'static str,
         (direction, kind): (Direction, SpanKind),
         count: u32,
-        action: Action,
+        action: &'static str,
         enforced: bool,
     ) {
         if count == 0 {
@@ -64,7 +64,7 @@ impl Tally {
             rule: id.to_owned(),
             category,
             severity: severity_name(Severity::High),
-            action: action_name(action),
+            action,
             enforced,
             place: format!("{}:{}", direction_name(direction), kind.as_str()),
             transforms: Vec::new(),

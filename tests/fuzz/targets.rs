@@ -10,7 +10,9 @@ mod requests;
 use std::ops::Range;
 use std::rc::Rc;
 
+use portcullis::baseline::{Kinds, Op, Outcome, Rule, What, cell};
 use portcullis::config::Config;
+use portcullis::limits::BASELINE_CELL_BYTES;
 use portcullis::session::{Command, Event, ResponseMode, Scratch, Session};
 use portcullis::text::escape;
 use portcullis::text::{Encoding, Span};
@@ -33,6 +35,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("eventstream", event_stream),
     ("refusal", refusal),
     ("live", live),
+    ("baseline", baseline),
     ("dialect_a2a", |data| dialect("a2a", data)),
     ("dialect_anthropic", |data| dialect("anthropic", data)),
     ("dialect_azure_openai", |data| dialect("azure_openai", data)),
@@ -62,6 +65,32 @@ pub(crate) fn fixtures(target: &str) -> Option<String> {
     match target.strip_prefix("dialect_") {
         Some(id) => Some(format!("wire/{id}")),
         None => (target == "live").then(|| "wire".to_owned()),
+    }
+}
+
+/// A cell whose check is right, whoever wrote it: read or refused, and what is
+/// written is within the caps and read again.
+fn baseline(data: &[u8]) {
+    let (id, now) = ([7; 16], 20_000 * 24 * 3_600_000);
+    let mut bytes = cell::sealed(data);
+    let names: Vec<_> = (0..40).map(|n| format!("ctool-{n}")).collect();
+    for what in [
+        What::Arrive { names: names.clone(), least: [1, 10, 10], blocks: Kinds::default() },
+        What::Settle { names, spent: [0, u64::MAX, 10] },
+        What::Show,
+        What::Reset,
+    ] {
+        let op = Op { id, rule: Rule::default(), what };
+        let applied = portcullis::baseline::apply(Some(&bytes), &op, now);
+        if let Outcome::Fault(_) = applied.outcome {
+            assert!(applied.cell.is_none());
+        }
+        if let Some(next) = applied.cell {
+            // What was too large before is refused, not shrunk.
+            assert!(next.len() <= BASELINE_CELL_BYTES, "{}", next.len());
+            assert!(cell::Cell::open(Some(&next), &id).is_ok());
+            bytes = next;
+        }
     }
 }
 

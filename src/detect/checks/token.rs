@@ -27,7 +27,8 @@ fn base62(mut number: u32) -> [u8; 6] {
 pub(super) fn jwt(text: &str) -> bool {
     let head = text.split('.').next().unwrap_or_default();
     let Ok(json) = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head) else { return false };
-    let value: Result<serde_json::Value, _> = serde_json::from_slice(&json);
+    let json = std::str::from_utf8(&json).unwrap_or_default();
+    let value: Result<serde_json::Value, _> = serde_json::from_str(json);
     value.is_ok_and(|value| value.get("alg").is_some_and(serde_json::Value::is_string))
 }
 
