@@ -378,6 +378,45 @@ fn a_damaged_baseline_denies_where_it_is_relied_on() {
     }
 }
 
+/// What a human approves is learned, what he denies is not.
+#[test]
+fn a_human_is_asked_what_the_baseline_does_not_know() {
+    let approving = |mode: &str| {
+        let policy = json!({ "name": "p", "approval": { "service": "desk" },
+            "baseline": { "action": "flag", "per": { "new_model": "approve", "new_served_model": "allow" } } });
+        let more = json!({ "baseline": numbers(), "rules": { "packs": ["pii"] }, "mode": mode,
+            "approvals": { "desk": { "cluster": "c" } } });
+        config_with(policy, more)
+    };
+    let (config, mut worker) = (approving("enforce"), worker());
+    learn(&mut worker, &config);
+    for (decision, status) in [("deny", Some(403)), ("pending", Some(403)), ("allow", None)] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(!exchange.ask_as("ann", CHAT, &chat("hi", json!({ "model": "m2" }))), "{decision}");
+        assert!(exchange.reply.is_none(), "it waits");
+        let asked = exchange.asked.clone().expect("a question");
+        let question: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!((&question["why"], &question["subject"]), (&json!(["anomaly"]), &json!("ann")));
+        let said = json!({ "id": asked.id, "decision": decision }).to_string();
+        exchange.step(Event::Answered { reply: Some((200, said.as_bytes())), waited_us: 5 });
+        assert_eq!(exchange.reply.as_ref().map(|reply| reply.status), status, "{decision}");
+        if status.is_none() {
+            exchange.answer("200", "application/json", &[&answer("m2", &[], 20)]);
+        }
+        let record = exchange.finish();
+        assert_eq!(kinds(&record), ["anomaly.new_model"]);
+        assert_eq!(record["findings"][0]["action"], "approve");
+        assert_eq!(record["approval"][0]["decision"], decision);
+    }
+    assert!(kinds(&call(&mut worker, &config, "ann", json!({ "model": "m2" })).1).is_empty());
+    assert!(kinds(&usual(&mut worker, &config, "bob")).is_empty());
+    let config = approving("monitor");
+    for _ in 0..2 {
+        let (refusal, record) = call(&mut worker, &config, "bob", json!({ "model": "m2" }));
+        assert_eq!((refusal, &record["would_deny"]), (None, &json!("approval.required")));
+    }
+}
+
 /// The operator's endpoint: status, body, record.
 fn operate(
     worker: &mut Worker,
@@ -520,7 +559,7 @@ fn what_is_written_wrongly_is_refused_with_its_path() {
         (
             json!({}),
             json!({ "per": { "rate": "approve" } }),
-            "policies[0].baseline.per.rate: `approve` is not possible yet",
+            "policies[0].baseline: `approve` needs `approval`",
         ),
         (json!({}), json!({ "known": { "tools": ["{a}"] } }), "policies[0].baseline.known.tools[0]: "),
     ] {

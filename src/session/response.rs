@@ -12,7 +12,6 @@ use super::{Command, Facts, Flow, Headers, Phase, ResponseMode, Session, joined}
 use crate::audit::{CalledTool, CoverageState, Decision, ListedTool, Mcp, Outcome};
 use crate::config::Config;
 use crate::limits::MAX_LISTED_TOOLS;
-use crate::policy::Action;
 use crate::policy::access::Unpinned;
 use crate::text::{Encoding, Span, SpanKind};
 use crate::wire::edit::{Edit, apply};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use portcullis::config::Config;
-use portcullis::session::{Command, Event, Flow, ResponseMode, Scratch, Session, Step};
+use portcullis::session::{Ask, Command, Event, Flow, ResponseMode, Scratch, Session, Step};
 use serde_json::{Value, json};
 
 pub(crate) const CARD: &str = "4111 1111 1111 1111";
@@ -30,6 +30,8 @@ pub(crate) struct Exchange<'w> {
     pub(crate) reply: Option<portcullis::wire::Reply>,
     pub(crate) record: Option<Value>,
     pub(crate) headers: HashMap<String, String>,
+    /// The last question to an approval service.
+    pub(crate) asked: Option<Ask>,
 }
 
 pub(crate) fn config(policy: Value) -> Rc<Config> {
@@ -63,6 +65,7 @@ impl<'w> Exchange<'w> {
             reply: None,
             record: None,
             headers: HashMap::new(),
+            asked: None,
         }
     }
 
@@ -77,6 +80,7 @@ impl<'w> Exchange<'w> {
                     Command::ReplaceRequestBody(body) => self.request = Some(body),
                     Command::ReplaceResponseBody(body) => replaced = Some(body),
                     Command::Reply { reply, .. } => self.reply = Some(reply),
+                    Command::Ask(ask) => self.asked = Some(ask),
                     Command::Audit(line) => self.record = Some(serde_json::from_str(&line).unwrap()),
                     Command::SetRequestHeader(k, v) => drop(self.headers.insert(k.into_owned(), v)),
                     _ => {}

@@ -9,7 +9,7 @@ import time
 import pytest
 from plugin import plugin
 from test_reload import reloads, wait_until
-from upstream import Reply, chat_reply, chat_stream, usage
+from upstream import Reply, Upstream, chat_reply, chat_stream, usage
 
 ANN = ("x-agent-id", "ann")
 BOB = ("x-agent-id", "bob")
@@ -153,6 +153,33 @@ def test_monitor_mode_only_tells(own_envoy, upstream):
         assert proxy.chat("hi", headers=[BOB]).status == 200
     records = proxy.audits(4)
     assert [r["would_deny"] for r in records] == ["anomaly.new_model", None, "anomaly.new_model", None]
+
+
+def test_a_human_approves_what_is_new(own_envoy, upstream):
+    service = Upstream()
+    try:
+        wanted = config("flag", new_model="approve")
+        wanted["approvals"] = {"desk": {"cluster": "desk", "timeout_ms": 2000}}
+        wanted["policies"][0]["approval"] = {"service": "desk"}
+        proxy = own_envoy(wanted, workers=2, clusters={"desk": service.port})
+        learn(proxy, upstream)
+        for decision, status in (("deny", 403), ("allow", 200)):
+            service.script = lambda r, decision=decision: Reply.json({"id": r.json()["id"], "decision": decision})
+            assert proxy.chat("hi", model="gpt-4o", headers=[ANN]).status == status
+            assert proxy.chat("hi", headers=[BOB]).status == 200
+        # What was approved is known.
+        assert proxy.chat("hi", model="gpt-4o", headers=[ANN]).status == 200
+        assert [r.json()["why"] for r in service.requests] == [["anomaly"]] * 2
+        records = proxy.audits(5)
+        assert [(r["subject"], kinds(r), r["deny_reason"]) for r in records] == [
+            ("ann", ["anomaly.new_model"], "approval.denied"),
+            ("bob", [], None),
+            ("ann", ["anomaly.new_model"], None),
+            ("bob", [], None),
+            ("ann", [], None),
+        ]
+    finally:
+        service.stop()
 
 
 def at_the_start_of_an_interval(seconds=2):
