@@ -473,7 +473,7 @@ fn slips_in_the_configuration_are_refused_with_their_place() {
     };
     let (desk, tools) = (json!({ "cluster": "c" }), json!({ "service": "desk", "tools": ["a"] }));
     for (service, approval, error) in [
-        (json!({}), tools.clone(), "approvals.desk: missing field `cluster`"),
+        (json!({}), tools.clone(), "approvals.desk.cluster: names no cluster"),
         (json!({ "cluster": "" }), tools.clone(), "approvals.desk.cluster: names no cluster"),
         (json!({ "cluster": "c", "path": "x" }), tools.clone(), "approvals.desk.path: starts with `/`"),
         (json!({ "cluster": "c", "path": "/a b" }), tools.clone(), "approvals.desk.path: starts with `/`"),

@@ -1,35 +1,14 @@
 //! Approval services, and which calls of a policy ask one.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::ConfigError;
+use super::fields::Fields;
 use super::resolve::{error, globs};
-use super::written::OnFault;
 use crate::approval::Service;
 use crate::limits::MAX_APPROVAL_TIMEOUT_MS;
 use crate::policy::{Approval, GlobSet};
-
-/// Where to ask.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceWritten {
-    /// Cluster of Envoy's configuration.
-    pub cluster: String,
-    /// Path of the POST.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Its `:authority`; absent: the name of the cluster.
-    #[serde(default)]
-    pub authority: Option<String>,
-    /// Wait so long for an answer.
-    #[serde(default)]
-    pub timeout_ms: Option<u64>,
-    /// When it does not come.
-    #[serde(default)]
-    pub on_fault: OnFault,
-}
 
 /// Which calls need consent.
 #[derive(Debug, Deserialize)]
@@ -51,32 +30,43 @@ pub struct ApprovalWritten {
 const DEFAULT_PATH: &str = "/v1/approvals";
 const DEFAULT_TIMEOUT_MS: u64 = 1000;
 
-pub(super) fn services(
-    written: BTreeMap<String, ServiceWritten>,
-) -> Result<BTreeMap<String, Service>, ConfigError> {
-    let mut services = BTreeMap::new();
-    for (name, written) in written {
-        let at = |field: &str| format!("approvals.{name}.{field}");
+pub(super) fn services(document: &Value) -> Result<Vec<(String, Service)>, ConfigError> {
+    let mut services = Vec::new();
+    let Some(all) = document.get("approvals") else { return Ok(services) };
+    let all = all.as_object().ok_or_else(|| error("approvals", "must be an object"))?;
+    for (name, written) in all {
+        let at = ["approvals.", name].concat();
+        let known = ["cluster", "path", "authority", "timeout_ms", "on_fault"];
+        let fields = Fields::of(Some(written), at, &known)?;
         // They become headers, and a space ends a request line.
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        let path = written.path.unwrap_or_else(|| DEFAULT_PATH.to_owned());
-        let authority = written.authority.unwrap_or_else(|| written.cluster.clone());
-        let timeout = written.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
-        let timeout_ms = u32::try_from(timeout).ok().filter(|ms| (1..=MAX_APPROVAL_TIMEOUT_MS).contains(ms));
-        if written.cluster.is_empty() {
-            return Err(error(at("cluster"), "names no cluster"));
+        let cluster = fields.text("cluster")?.unwrap_or_default();
+        let path = fields.text("path")?.unwrap_or(DEFAULT_PATH);
+        let authority = fields.text("authority")?.unwrap_or(cluster);
+        let most = u64::from(MAX_APPROVAL_TIMEOUT_MS);
+        let timeout = fields.count("timeout_ms", DEFAULT_TIMEOUT_MS, (1, most))?;
+        if cluster.is_empty() {
+            return Err(error(fields.path("cluster"), "names no cluster"));
         }
-        if !plain(&path) || !path.starts_with('/') {
-            return Err(error(at("path"), "starts with `/` and is printable ASCII without spaces"));
+        if !plain(path) || !path.starts_with('/') {
+            return Err(error(fields.path("path"), "starts with `/` and is printable ASCII without spaces"));
         }
-        if !plain(&authority) {
-            return Err(error(at("authority"), "is printable ASCII without spaces"));
+        if !plain(authority) {
+            return Err(error(fields.path("authority"), "is printable ASCII without spaces"));
         }
-        let Some(timeout_ms) = timeout_ms else {
-            return Err(error(at("timeout_ms"), format!("must be from 1 to {MAX_APPROVAL_TIMEOUT_MS}")));
+        let open = match fields.text("on_fault")? {
+            None | Some("closed") => false,
+            Some("open") => true,
+            Some(_) => return Err(error(fields.path("on_fault"), "must be `closed` or `open`")),
         };
-        let open = written.on_fault == OnFault::Open;
-        services.insert(name, Service { cluster: written.cluster, path, authority, timeout_ms, open });
+        let service = Service {
+            cluster: cluster.to_owned(),
+            path: path.to_owned(),
+            authority: authority.to_owned(),
+            timeout_ms: u32::try_from(timeout).unwrap_or(MAX_APPROVAL_TIMEOUT_MS),
+            open,
+        };
+        services.push((name.clone(), service));
     }
     Ok(services)
 }
@@ -84,11 +74,11 @@ pub(super) fn services(
 /// Of a policy: the service is one that there is.
 pub(super) fn resolve(
     written: &ApprovalWritten,
-    services: &BTreeMap<String, Service>,
+    services: &[(String, Service)],
     at: &str,
 ) -> Result<Approval, ConfigError> {
-    if !services.contains_key(&written.service) {
-        let known: Vec<_> = services.keys().map(String::as_str).collect();
+    if !services.iter().any(|(name, _)| *name == written.service) {
+        let known: Vec<_> = services.iter().map(|(name, _)| name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(error(
             format!("{at}.approval.service"),

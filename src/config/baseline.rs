@@ -1,118 +1,22 @@
 //! Baselines as written, and resolved: the numbers for all, what a policy does.
-//!
-//! Read from a tree and not by derived code, which is 4 KB of module for each
-//! struct. The rest of the document is read without it.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::resolve::{error, globs};
+use super::fields::Fields;
+use super::resolve::error;
 use super::{ConfigError, Operator};
 use crate::baseline::{Kind, Rule};
-use crate::policy::{Act, Glob, Habits};
-use crate::quota::Window;
+use crate::policy::{Act, Habits};
 
-/// An object of the configuration. Its fields are known before one is read.
-struct Fields<'v> {
-    at: String,
-    map: Option<&'v Map<String, Value>>,
-}
-
-impl<'v> Fields<'v> {
-    /// An absent object has no fields.
-    #[inline(never)]
-    fn of(value: Option<&'v Value>, at: String, known: &[&str]) -> Result<Self, ConfigError> {
-        let map = match value {
-            None => None,
-            Some(Value::Object(map)) => Some(map),
-            Some(_) => return Err(error(at, "must be an object")),
-        };
-        let mut names = map.iter().flat_map(|map| map.keys());
-        match names.find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(error([&at, ".", name].concat(), "unknown field")),
-            None => Ok(Fields { at, map }),
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        [&self.at, ".", name].concat()
-    }
-
-    fn get(&self, name: &str) -> Option<&'v Value> {
-        self.map?.get(name)
-    }
-
-    fn object(&self, name: &str, known: &[&str]) -> Result<Fields<'v>, ConfigError> {
-        Fields::of(self.get(name), self.path(name), known)
-    }
-
-    #[inline(never)]
-    fn text(&self, name: &str) -> Result<Option<&'v str>, ConfigError> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(error(self.path(name), "must be a string")),
-        }
-    }
-
-    #[inline(never)]
-    fn globs(&self, name: &str) -> Result<Vec<Glob>, ConfigError> {
-        let items = match self.get(name) {
-            None => &[],
-            Some(Value::Array(items)) => items.as_slice(),
-            Some(other) => std::slice::from_ref(other),
-        };
-        let texts: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
-        if texts.len() < items.len() {
-            return Err(error(self.path(name), "must be a list of strings"));
-        }
-        globs(&texts, &self.path(name))
-    }
-
-    #[inline(never)]
-    fn time(&self, name: &str, slot: &mut u64) -> Result<(), ConfigError> {
-        match self.text(name)?.map(Window::parse) {
-            None => Ok(()),
-            Some(Ok(Window::Millis(ms))) => {
-                *slot = ms;
-                Ok(())
-            }
-            Some(_) => Err(error(self.path(name), "a time in s, m, h or d, from 1s to 366d")),
-        }
-    }
-
-    /// A number in a range; those of counts may not have a fraction.
-    #[inline(never)]
-    fn number(&self, name: &str, or: f64, (least, most): (u32, u64)) -> Result<f64, ConfigError> {
-        let value = match self.get(name) {
-            None => Some(or),
-            Some(other) => other.as_f64(),
-        };
-        let fits = |value: &f64| *value >= f64::from(least) && *value <= most as f64;
-        value.filter(fits).ok_or_else(|| {
-            error(
-                self.path(name),
-                ["must be a number from ", &least.to_string(), " to ", &most.to_string()].concat(),
-            )
-        })
-    }
-
-    fn count(&self, name: &str, or: u64, range: (u32, u64)) -> Result<u64, ConfigError> {
-        let value = self.number(name, or as f64, range)?;
-        // In range, and whole in what an operator writes.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Ok(value as u64)
-    }
-
-    #[inline(never)]
-    fn act(&self, name: &str, or: Act) -> Result<Act, ConfigError> {
-        match self.text(name)? {
-            None => Ok(or),
-            Some("allow") => Ok(Act::Allow),
-            Some("flag") => Ok(Act::Flag),
-            Some("block") => Ok(Act::Block),
-            Some("approve") => Ok(Act::Approve),
-            Some(_) => Err(error(self.path(name), "must be `allow`, `flag`, `approve` or `block`")),
-        }
+#[inline(never)]
+fn act_of(fields: &Fields<'_>, name: &str, or: Act) -> Result<Act, ConfigError> {
+    match fields.text(name)? {
+        None => Ok(or),
+        Some("allow") => Ok(Act::Allow),
+        Some("flag") => Ok(Act::Flag),
+        Some("block") => Ok(Act::Block),
+        Some("approve") => Ok(Act::Approve),
+        Some(_) => Err(error(fields.path(name), "must be `allow`, `flag`, `approve` or `block`")),
     }
 }
 
@@ -181,12 +85,12 @@ pub(super) fn habits(
     }
     let at = ["policies[", &index.to_string(), "].baseline"].concat();
     let fields = Fields::of(written, at, &["action", "per", "known"])?;
-    let act = fields.act("action", Act::Flag)?;
+    let act = act_of(&fields, "action", Act::Flag)?;
     let mut habits = Box::new(Habits::new(act));
     let kinds = Kind::ALL.map(Kind::name);
     let per = fields.object("per", &kinds)?;
     for (kind, name) in Kind::ALL.into_iter().zip(kinds) {
-        habits.set(kind, per.act(name, act)?);
+        habits.set(kind, act_of(&per, name, act)?);
     }
     if !can_ask && Kind::ALL.into_iter().any(|kind| habits.act(kind) == Act::Approve) {
         return Err(error(fields.at, "`approve` needs `approval` in the policy"));

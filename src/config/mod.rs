@@ -1,8 +1,9 @@
 //! The configuration: as written, then resolved into what the data path uses.
 
 pub mod access;
-pub mod approvals;
+mod approvals;
 mod baseline;
+mod fields;
 mod identity;
 mod path;
 mod resolve;
@@ -67,7 +68,7 @@ pub struct Config {
     /// Put a hash of the response into the record.
     pub hash_response: bool,
     /// Services that are asked for consent, by name.
-    pub approvals: BTreeMap<String, Service>,
+    pub approvals: Vec<(String, Service)>,
     /// On a fault of ours.
     pub on_fault: OnFault,
 }
@@ -81,6 +82,13 @@ pub const CLAIM_ROUTE_DIALECT: usize = 2;
 /// Index of the first attribute that identity sources refer to. They count
 /// from here.
 pub const FIRST_IDENTITY_CLAIM: usize = 3;
+
+impl Config {
+    /// An approval service by name.
+    pub fn approval_service(&self, name: &str) -> Option<&Service> {
+        self.approvals.iter().find(|(known, _)| known == name).map(|(_, service)| service)
+    }
+}
 
 /// The operators' endpoint.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! From the configuration as written to the one in use. Every error names its path.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +12,7 @@ use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
 use crate::quota;
-use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
+use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, from_json, pack_text};
 use crate::wire::json::Doc;
 
 impl Config {
@@ -21,8 +21,7 @@ impl Config {
         // Strict JSON first: a key that stands twice means one of the two is
         // not in force, and an operator should know which.
         let doc = Doc::parse(text.as_bytes()).map_err(|e| error("", e))?;
-        let document: Document =
-            serde_json::from_str(text).map_err(|e| error(path::of_error(&doc, &e), e))?;
+        let document: Document = from_json(text).map_err(|e| error(path::of_error(&doc, &e), e))?;
         Config::resolve(document, text)
     }
 
@@ -36,9 +35,9 @@ impl Config {
         let (rules, monitored, engine, injection) = rules(document.rules)?;
         let prices =
             quota::price::Table::new(&document.models.prices).map_err(|e| error("models.prices", e))?;
-        let approvals = approvals::services(document.approvals)?;
         // A number out of range is none to what ignores it.
         let tree = serde_json::from_str(text).map_err(|e| error("baseline", e))?;
+        let approvals = approvals::services(&tree)?;
         let (baseline, operator) = baseline::read(&tree)?;
         let policies = policies(&document.policies, &approvals, &tree)?;
         priced(&document.policies, &policies, &prices)?;
@@ -164,7 +163,7 @@ fn first_fault(path: String, errors: &[RuleError]) -> ConfigError {
 
 fn policies(
     written: &[written::Policy],
-    services: &BTreeMap<String, Service>,
+    services: &[(String, Service)],
     tree: &serde_json::Value,
 ) -> Result<Vec<Policy>, ConfigError> {
     if written.is_empty() {
@@ -205,7 +204,7 @@ fn policies(
 
 fn resolve_policy(
     written: &written::Policy,
-    services: &BTreeMap<String, Service>,
+    services: &[(String, Service)],
     at: &str,
 ) -> Result<Policy, ConfigError> {
     let approval = written.approval.as_ref();

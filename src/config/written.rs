@@ -8,7 +8,7 @@ use serde::de::{self, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::access::{A2aWritten, McpWritten, Tools};
-use super::approvals::{ApprovalWritten, ServiceWritten};
+use super::approvals::ApprovalWritten;
 use crate::policy::Action;
 use crate::rules;
 
@@ -35,7 +35,7 @@ pub struct Document {
     pub baseline: IgnoredAny,
     /// Services that are asked for consent, by name.
     #[serde(default)]
-    pub approvals: BTreeMap<String, ServiceWritten>,
+    pub approvals: IgnoredAny,
     /// First one that matches wins; none: denied.
     pub policies: Vec<Policy>,
     /// Which rules run.

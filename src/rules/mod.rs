@@ -3,6 +3,7 @@
 mod builtin;
 mod error;
 mod follow;
+mod objects;
 mod pattern;
 mod scope;
 mod set;
@@ -11,6 +12,7 @@ mod written;
 pub use builtin::{NAMES as PACK_NAMES, builtin, text as pack_text};
 pub use error::RuleError;
 pub use follow::ByteSet;
+pub use objects::from_json;
 pub use pattern::Shape;
 pub use scope::{Direction, Scope};
 pub use set::{CLASSIFIER, LoadedRule, RuleIndex, RuleSet, Start, Strictness};

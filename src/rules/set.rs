@@ -84,7 +84,7 @@ impl RuleSet {
     /// Adds a pack from its JSON text. On any fault nothing is added.
     pub fn add_pack(&mut self, file: &str, json: &str, strict: Strictness) -> Result<(), Vec<RuleError>> {
         let pack: Pack =
-            serde_json::from_str(json).map_err(|e| vec![RuleError::new(file, "", "", e.to_string())])?;
+            super::from_json(json).map_err(|e| vec![RuleError::new(file, "", "", e.to_string())])?;
         if pack.format != 1 {
             return Err(vec![RuleError::new(file, "", "format", "must be 1")]);
         }

@@ -237,7 +237,7 @@ impl Session {
             self.record.would_deny.get_or_insert_with(|| REQUIRED.to_owned());
             return self.proceed(then, now_ms);
         }
-        let service = self.approval().and_then(|a| config.approvals.get(&a.service));
+        let service = self.approval().and_then(|a| config.approval_service(&a.service));
         if wanted.calls.len() > MAX_APPROVAL_CALLS || service.is_none() {
             return self.stop(Reason::Forbidden, REQUIRED, "this needs an approval that cannot be asked for");
         }
@@ -302,7 +302,7 @@ impl Session {
         }
         let open = || {
             let service = self.policy().and_then(|p| p.approval.as_ref());
-            service.and_then(|a| self.config.approvals.get(&a.service)).is_some_and(|s| s.open)
+            service.and_then(|a| self.config.approval_service(&a.service)).is_some_and(|s| s.open)
         };
         let passes = decision == Some(Decision::Allow) || decision.is_none() && open();
         if passes && decision.is_none() {
