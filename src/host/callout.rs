@@ -38,7 +38,7 @@ pub(super) fn send(ask: &Ask, root: u32, stream: u32) -> bool {
 /// Status and body of the answer at hand; `None`: there is none, or too much.
 pub(super) fn answer(size: usize, root: u32, stream: u32) -> Option<(u16, Vec<u8>)> {
     hostcalls::act_for(root);
-    let headers = hostcalls::headers(Map::CallHeaders);
+    let headers = hostcalls::headers(Map::Call);
     let fits = size <= MAX_APPROVAL_REPLY;
     let body = if fits { hostcalls::buffer(Buffer::CallBody, size) } else { Vec::new() };
     hostcalls::act_for(stream);

@@ -31,9 +31,9 @@ pub(super) enum Buffer {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Map {
-    RequestHeaders = 0,
-    ResponseHeaders = 2,
-    CallHeaders = 6,
+    Request = 0,
+    Response = 2,
+    Call = 6,
 }
 
 /// Directions of a stream.

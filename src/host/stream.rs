@@ -123,7 +123,7 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         let started = hostcalls::now_ns();
-        let headers = hostcalls::headers(Map::RequestHeaders);
+        let headers = hostcalls::headers(Map::Request);
         let paths = self.config.as_ref().map(|c| c.claims.as_slice()).unwrap_or_default();
         let claims: Vec<_> = paths.iter().map(|p| hostcalls::property(p)).collect();
         self.run(Event::RequestHeaders { headers: &headers, claims: &claims, end }, started)
@@ -153,7 +153,7 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         let started = hostcalls::now_ns();
         self.asked.1 = Side::Response;
-        let headers = hostcalls::headers(Map::ResponseHeaders);
+        let headers = hostcalls::headers(Map::Response);
         let status = headers.iter().find(|(k, _)| k == b":status");
         self.status = status.and_then(|(_, v)| std::str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
         if let (400.., Some(session)) = (self.status, self.session.as_mut())
@@ -218,12 +218,12 @@ fn refused_by_rate_limit() -> Option<&'static str> {
 
 fn perform(command: Command, size: usize, shared: &Shared) -> Result<(), Status> {
     match command {
-        Command::SetRequestHeader(name, value) => hostcalls::set_header(Map::RequestHeaders, &name, &value),
-        Command::RemoveRequestHeader(name) => hostcalls::remove_header(Map::RequestHeaders, &name),
+        Command::SetRequestHeader(name, value) => hostcalls::set_header(Map::Request, &name, &value),
+        Command::RemoveRequestHeader(name) => hostcalls::remove_header(Map::Request, &name),
         Command::ClearRouteCache => hostcalls::clear_route_cache(),
         Command::ReplaceRequestBody(body) => hostcalls::set_buffer(Buffer::RequestBody, size, &body),
-        Command::SetResponseHeader(name, value) => hostcalls::set_header(Map::ResponseHeaders, name, &value),
-        Command::RemoveResponseHeader(name) => hostcalls::remove_header(Map::ResponseHeaders, name),
+        Command::SetResponseHeader(name, value) => hostcalls::set_header(Map::Response, name, &value),
+        Command::RemoveResponseHeader(name) => hostcalls::remove_header(Map::Response, name),
         Command::ReplaceResponseBody(body) => hostcalls::set_buffer(Buffer::ResponseBody, size, &body),
         Command::Reply { reply, details } => {
             let own = reply.headers.iter().map(|(k, v)| (*k, v.as_str()));
