@@ -52,6 +52,27 @@ MUTANTS = [
         SESSION,
     ),
     Mutant(
+        "a call goes on whatever the approval service says",
+        "src/session/consent.rs",
+        "let passes = decision == Some(Decision::Allow)",
+        "let passes = decision.is_some()",
+        ("native", "approvals"),
+    ),
+    Mutant(
+        "a stream does not wait for consent",
+        "src/session/live.rs",
+        "while self.barrier != Some(self.first) &&",
+        "while",
+        ("native", "approvals"),
+    ),
+    Mutant(
+        "nobody is told that the approval service did not answer",
+        "src/host/stream.rs",
+        "unanswered = !callout::send",
+        "let _ = callout::send",
+        ("envoy", "test_approvals.py::test_a_service_that_is_down_and_one_that_nobody_knows"),
+    ),
+    Mutant(
         "request trailers go on unseen",
         "src/host/stream.rs",
         "self.run(Event::RequestEnd { body: &body }, started)\n    }\n\n    fn on_http_response_headers",
