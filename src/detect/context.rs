@@ -71,12 +71,18 @@ impl ContextWords {
         contexts: impl Iterator<Item = Option<&'a Context>>,
     ) -> Result<(ContextWords, Vec<Option<Wanted>>), String> {
         let mut words: Vec<String> = Vec::new();
-        let mut index = std::collections::BTreeMap::new();
+        // Numbers of the words in their order.
+        let mut index: Vec<u32> = Vec::new();
         let mut intern = |word: &String| -> u32 {
-            *index.entry(word.clone()).or_insert_with(|| {
-                words.push(word.clone());
-                words.len() as u32 - 1
-            })
+            let known = index.binary_search_by(|&i| words.get(i as usize).cmp(&Some(word)));
+            match known {
+                Ok(at) => index.get(at).copied().unwrap_or_default(),
+                Err(at) => {
+                    index.insert(at, words.len() as u32);
+                    words.push(word.clone());
+                    words.len() as u32 - 1
+                }
+            }
         };
         let wanted: Vec<Option<Wanted>> = contexts
             .map(|context| {

@@ -37,7 +37,8 @@ pub enum Usd {
 /// Prices by model name or pattern.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    exact: BTreeMap<String, Price>,
+    /// By name, in its order. Not a map: each kind of one is kilobytes of module.
+    exact: Vec<(String, Price)>,
     /// Patterns with `*`, the one with the most letters first.
     patterns: Vec<(String, Price)>,
 }
@@ -63,8 +64,11 @@ impl Table {
             let model = model.to_ascii_lowercase();
             if model.contains('*') {
                 table.patterns.push((model, price));
-            } else if table.exact.insert(model.clone(), price).is_some() {
-                return Err(format!("`{model}`: listed twice, letter case aside"));
+            } else {
+                match table.find(&model) {
+                    Ok(_) => return Err(format!("`{model}`: listed twice, letter case aside")),
+                    Err(at) => table.exact.insert(at, (model, price)),
+                }
             }
         }
         let letters = |pattern: &str| pattern.bytes().filter(|&b| b != b'*').count();
@@ -83,7 +87,7 @@ impl Table {
     /// The same for admission, where a model without a price must not be free:
     /// it costs as the dearest one listed.
     pub fn cost_at_most(&self, model: &str, input: u64, cached: u64, output: u64) -> u64 {
-        let all = || self.exact.values().chain(self.patterns.iter().map(|(_, price)| price));
+        let all = || self.exact.iter().chain(&self.patterns).map(|(_, price)| price);
         self.cost(model, input, cached, output)
             .or_else(|| all().map(|price| price.cost(input, cached, output)).max())
             .unwrap_or(0)
@@ -104,7 +108,13 @@ impl Table {
         let model = model.to_ascii_lowercase();
         let by_pattern =
             || self.patterns.iter().find(|(pattern, _)| matches(pattern, &model)).map(|(_, p)| p);
-        self.exact.get(&model).or_else(by_pattern)
+        let exact = self.find(&model).ok().and_then(|at| self.exact.get(at)).map(|(_, price)| price);
+        exact.or_else(by_pattern)
+    }
+
+    /// Where a name is among the exact ones, or belongs.
+    fn find(&self, model: &str) -> Result<usize, usize> {
+        self.exact.binary_search_by(|(name, _)| name.as_str().cmp(model))
     }
 }
 
