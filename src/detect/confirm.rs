@@ -64,6 +64,11 @@ impl<'s> Confirm<'s> {
         self.exhausted
     }
 
+    /// What other texts may still have.
+    pub(super) fn free_state_bytes(&self) -> usize {
+        self.budget.free_state_bytes
+    }
+
     /// Text from `place` on is not settled.
     pub(super) fn hold(&mut self, place: usize) {
         self.settled = self.settled.min(place);

@@ -172,7 +172,8 @@ impl Engine {
         self.adopt(scratch);
         let bytes = input.text.as_bytes();
         let mut candidates = std::mem::take(&mut scratch.candidates);
-        let budget = Budget::for_text(bytes.len() - input.skip_before.min(bytes.len()));
+        let fresh = bytes.len() - input.skip_before.min(bytes.len());
+        let budget = Budget::for_text(fresh, scratch.free_state_bytes);
         let mut confirm = Confirm::new(self, input, scratch, out, budget);
         let mut from = input.skip_before;
         while from < bytes.len() && !confirm.exhausted() {
@@ -187,7 +188,9 @@ impl Engine {
         if !input.at_end {
             self.hold_open_ends(bytes, input.skip_before, &mut confirm);
         }
+        let free = confirm.free_state_bytes();
         let outcome = confirm.finish();
+        scratch.free_state_bytes = scratch.free_state_bytes.and(Some(free));
         scratch.candidates = candidates;
         outcome
     }

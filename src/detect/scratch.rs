@@ -2,6 +2,7 @@
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
 
+use super::budget::FREE_STATE_BYTES;
 use super::context::ContextHits;
 use super::unit::{Accept, Broken};
 
@@ -17,6 +18,9 @@ pub struct Scratch {
     /// Where each rule may match next.
     pub(super) next_start: Vec<usize>,
     pub(super) context: ContextHits,
+    /// Bytes of states that may still be built for nothing, where several
+    /// texts share them.
+    pub(super) free_state_bytes: Option<usize>,
 }
 
 /// A place where matches of a unit can start.
@@ -54,6 +58,12 @@ impl Scratch {
     /// Empty.
     pub fn new() -> Scratch {
         Scratch::default()
+    }
+
+    /// From here on texts share the states that may be built for nothing: one
+    /// body cut into a thousand texts must not have a thousand times as many.
+    pub fn begin(&mut self) {
+        self.free_state_bytes = Some(FREE_STATE_BYTES);
     }
 
     /// Bytes of automaton states kept for the next scan.

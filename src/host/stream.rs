@@ -40,9 +40,8 @@ impl Stream {
         let now_ms = started_ns / 1_000_000;
         let mut scratch = self.shared.scratch.borrow_mut();
         let mut step = session.step(event, now_ms, &mut scratch);
-        let mut before = Flow::Hold;
+        let (mut before, mut unanswered) = (Flow::Hold, false);
         let flow = loop {
-            let mut unanswered = false;
             for command in step.commands {
                 if let Command::Ask(ask) = &command {
                     self.asked.0 = started_ns;
@@ -68,6 +67,7 @@ impl Stream {
                     step = session.step(Event::Updated(answer), now_ms, &mut scratch);
                 }
                 None if unanswered => {
+                    unanswered = false;
                     before = step.flow;
                     step = session.step(Event::Answered { reply: None, waited_us: 0 }, now_ms, &mut scratch);
                 }

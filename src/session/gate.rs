@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::arguments_fit;
 use super::consent::REQUIRED;
-use super::habits::First;
+use super::habits::{First, note};
 use super::vault::Vault;
 use crate::audit::digest::hex;
 use crate::baseline::Kind;
@@ -114,12 +114,12 @@ impl Gate {
         let act = if habits.knows(&name) { Act::Allow } else { habits.act(kind) };
         let Some(is_new) = self.first.as_mut().and_then(|first| first.is_new(&name)) else { return Ok(()) };
         if is_new && act != Act::Allow {
-            self.notes.news.push(name.clone());
+            note(&mut self.notes.news, &name);
             if act != Act::Flag {
                 return self.deny(kind.id());
             }
         }
-        self.notes.used.push(name);
+        note(&mut self.notes.used, &name);
         Ok(())
     }
 

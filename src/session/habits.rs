@@ -248,11 +248,13 @@ impl Session {
     }
 
     /// What the gate has judged: what was new, and what was used.
-    pub(super) fn note_first(&mut self, news: Vec<String>, mut used: Vec<String>) {
+    pub(super) fn note_first(&mut self, news: Vec<String>, used: Vec<String>) {
         if !news.is_empty() {
             self.note_found(&Reading { news, ..Reading::default() }, Direction::Response);
         }
-        self.usual.names.append(&mut used);
+        for name in &used {
+            note(&mut self.usual.names, name);
+        }
     }
 
     /// Tell what was used and spent. What was refused teaches no names.
@@ -279,9 +281,13 @@ impl Session {
 /// One more than is kept tells that there are more.
 #[inline(never)]
 fn add(names: &mut Vec<String>, tag: char, name: &str) {
-    let name = tagged(tag, name);
-    if names.len() <= BASELINE_NAMES && !names.contains(&name) {
-        names.push(name);
+    note(names, &tagged(tag, name));
+}
+
+/// The same for a name that is tagged. A stream may repeat names for ever.
+pub(super) fn note(names: &mut Vec<String>, name: &String) {
+    if names.len() <= BASELINE_NAMES && !names.contains(name) {
+        names.push(name.clone());
     }
 }
 

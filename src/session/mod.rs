@@ -308,6 +308,8 @@ impl Session {
     /// Deliver an event. `now_ms` is Unix time in milliseconds; `scratch` is
     /// shared by the sessions of a thread.
     pub fn step(&mut self, event: Event<'_>, now_ms: u64, scratch: &mut Scratch) -> Step {
+        // The texts of one body share what is free.
+        scratch.engine.begin();
         let flow = match event {
             Event::RequestHeaders { headers, claims, end } => {
                 self.request_headers(headers, claims, end, now_ms, scratch)

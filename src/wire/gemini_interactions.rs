@@ -271,8 +271,8 @@ fn event(doc: &Doc<'_>) -> StreamEvent {
     if let Some(interaction) = doc.get(root, "interaction") {
         let calls = walk.calls.len();
         walk.alone(|walk| event.usage = said(walk, interaction));
-        // Said when they were made.
-        walk.calls.truncate(calls);
+        // Said when they were made, as a rule: nothing keeps a server to it.
+        event.calls_again.extend(walk.calls.drain(calls..));
         event.model = read::name(doc, interaction, "model");
     }
     for key in ["step", "delta", "content"] {

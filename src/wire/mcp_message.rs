@@ -62,7 +62,11 @@ fn params(walk: &mut Walk<'_, '_>, params: NodeId, method: &str) {
     }
     if method == "tools/call" {
         let arguments = doc.get(params, "arguments");
-        walk.call(doc.get(params, "name"), arguments, Channel { field: 0, index: 0, sub: 0 });
+        let (calls, channel) = (walk.calls.len(), Channel { field: 0, index: 0, sub: 0 });
+        walk.call(doc.get(params, "name"), arguments, channel);
+        if walk.calls.len() == calls {
+            walk.call_named("", arguments, channel);
+        }
         if let Some(arguments) = arguments {
             walk.claims.tree(arguments, SpanKind::ToolArguments);
         }

@@ -64,8 +64,16 @@ impl<'d, 'b> Walk<'d, 'b> {
     pub(super) fn call(&mut self, name: Option<NodeId>, arguments: Option<NodeId>, channel: Channel) {
         let Some(name) = name else { return };
         self.claims.skip(name, SkipReason::Token);
-        if let Some(text) = self.doc.str(name).filter(|text| !text.is_empty()) {
-            self.call_named(&text, arguments, channel);
+        match self.doc.kind(name) {
+            Kind::String => {
+                if let Some(text) = self.doc.str(name).filter(|text| !text.is_empty()) {
+                    self.call_named(&text, arguments, channel);
+                }
+            }
+            Kind::Null => {}
+            // Somebody may make a name of it: `tools[["rm"]]` is `tools.rm` in
+            // JavaScript. No list allows the empty name.
+            _ => self.call_named("", arguments, channel),
         }
     }
 
