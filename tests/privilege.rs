@@ -232,6 +232,30 @@ fn tools_that_the_model_calls() {
     }
 }
 
+/// JavaScript takes `tools[["rm"]]` for `tools.rm`: such a call has the empty
+/// name, which neither kind of list lets pass.
+#[test]
+fn a_name_that_is_no_string_is_a_name() {
+    for tools in [json!({ "allow": ["get"] }), json!({ "deny": ["rm"] })] {
+        let config = policy(json!({ "tools": tools, "mcp": { "tools": tools } }));
+        for name in [json!(["rm"]), json!(5), json!(true), json!({ "rm": 1 })] {
+            let mut worker = Worker::default();
+            let mut exchange = Exchange::new(&mut worker, &config);
+            assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+            let call = json!({ "role": "assistant", "content": null, "tool_calls": [
+                { "id": "c", "type": "function", "function": { "name": name, "arguments": "{}" } }] });
+            exchange.answer("200", "application/json", &[&said(call, (1, 1))]);
+            assert_eq!(exchange.refusal(), (403, "policy.tool_called".to_owned()), "{name}");
+            exchange.finish();
+            assert_eq!(
+                asks(&config, "/mcp", rpc("tools/call", json!({ "name": name }))),
+                "policy.mcp_tool",
+                "{name}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_name_that_comes_in_parts_is_judged_whole() {
     let config = policy(json!({ "tools": { "deny": ["shell"] } }));
