@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 import unicodedata
 
 WHY = {
@@ -14,14 +15,28 @@ WHY = {
 }
 WORDS = {"pending": "waiting", "allow": "allowed", "deny": "denied"}
 ROOM = 20
+RUNS = re.compile("[ -~]+|[^ -~]")
+# Shown as nothing, or as a space, though they count as letters, symbols or
+# marks: fillers, joiners, selectors of variants.
+BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]")
 
 
 def visible(text: object, lines: bool = False) -> str:
     """HTML of `text`. What would not show, or would turn the text round, is
     written out: an approver must see what he approves."""
     out = []
-    for char in str(text):
-        hidden = unicodedata.category(char)[0] in "CZ" and char != " " and not (lines and char == "\n")
+    # Marks belong on letters; on anything else they hide, or cross it out.
+    letter = False
+    # Plain text in one piece: arguments are long, and there are many.
+    for char in RUNS.findall(str(text)):
+        if char.isascii() and char.isprintable():
+            out.append(html.escape(char))
+            letter = char[-1].isalpha()
+            continue
+        kind = unicodedata.category(char)
+        hidden = kind[0] in "CZ" and not (lines and char == "\n")
+        hidden = hidden or BLANK.match(char) is not None or kind in ("Mn", "Me") and not letter
+        letter = not hidden and (kind[0] == "L" or kind[0] == "M" and letter)
         out.append(f'<span class="odd">U+{ord(char):04X}</span>' if hidden else html.escape(char))
     return "".join(out)
 
@@ -75,6 +90,8 @@ def facts(question: dict) -> str:
             row("Policy", visible(question.get("policy") or "")),
             row("Model", f"<code>{visible(model)}</code>" if model else ""),
             row("Server", visible(question.get("server") or "")),
+            row("Host", visible(question.get("host") or "")),
+            row("Path", visible(question.get("path") or "")),
             row("Request", api),
             row("Estimated cost", dollars(question)),
         ]
@@ -120,6 +137,28 @@ def decided(key: str, entry, now: float) -> str:
     )
 
 
+def lost(key: str, entry, now: float) -> str:
+    return f'<tr id="d{html.escape(key.split(" ")[0])}"><td colspan="7">A request that cannot be shown</td></tr>'
+
+
+def unshown(key: str, entry, token: str, now: float) -> str:
+    """In place of a card that cannot be made. What nobody sees can only be
+    denied."""
+    name = html.escape(key)
+    return f"""<article class="card" id="r{name}"><h3>A request that cannot be shown</h3><p class="quiet id">{name}</p>
+<form method="post" action="/decide">
+<input type="hidden" name="id" value="{name}"><input type="hidden" name="token" value="{html.escape(token)}">
+<div class="buttons"><button class="no" name="decision" value="deny">Deny</button></div></form></article>"""
+
+
+def safely(make, instead, *what) -> str:
+    """One entry must not take the page from all others."""
+    try:
+        return make(*what)
+    except Exception:  # noqa: BLE001
+        return instead(*what)
+
+
 def frame(title: str, body: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -136,8 +175,8 @@ def render(entries, token, who: str, now: float) -> str:
     """The whole page; `token` makes one for a request's form."""
     waiting = sorted((item for item in entries if item[1].decision == "pending"), key=lambda item: item[1].first)
     over = sorted((item for item in entries if item[1].decision != "pending"), key=lambda item: -item[1].decided)
-    cards = "".join(card(key, entry, token(key), now) for key, entry in waiting)
-    rows = "".join(decided(key, entry, now) for key, entry in over[:ROOM])
+    cards = "".join(safely(card, unshown, key, entry, token(key), now) for key, entry in waiting)
+    rows = "".join(safely(decided, lost, key, entry, now) for key, entry in over[:ROOM])
     head = "<tr><th>Decision</th><th>Subject</th><th>What</th><th>Cost</th><th>Reason</th><th>By</th><th>Used</th></tr>"
     table = f'<h2>Decided</h2><div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>' if rows else ""
     count = f"{len(waiting)} waiting" if waiting else "nothing waits"

@@ -16,10 +16,11 @@ import json
 import os
 import re
 import secrets
+import signal
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,11 +36,23 @@ MAX_REASON = 200
 # Beyond it the filter gets 503 and refuses: a flood must not bury a request,
 # nor fill the memory.
 MAX_ENTRIES = 1000
+# One caller must not take the room of all. Beyond it he is told to wait, and
+# nothing is kept: an error would let his calls pass where faults do.
+MAX_WAITING = 100
+# Over what the filter can count, and far below what Python cannot print.
+MAX_USD = 1e11
+MAX_BYTES = 1 << 32
+# Writing may take as long as all else, so it must not follow every question.
+SAVE_S = 1.0
 ID = re.compile(r"[0-9a-f]{32}")
 # A request nobody looked at is forgotten; asked again, it comes back.
 PENDING_S = 24 * 3600
 DECIDED_S = 3600
 DECISIONS = {"once": "allow", "hour": "allow", "deny": "deny"}
+LISTS = ("why", "groups", "chain")
+WORDS = ("stage", "policy", "dialect", "operation", "model", "server", "host", "path")
+# Equal whenever a call is tried again. Cost is not: prices change.
+SAME = ("subject", "chain", "policy", "calls", "model", "server", "host", "path", "why", "stage")
 
 
 @dataclass
@@ -67,6 +80,10 @@ class Full(Exception):
     """No room for another request."""
 
 
+class Clash(Exception):
+    """Another question has this id."""
+
+
 class Wrong(Exception):
     """The request is not of this protocol."""
 
@@ -79,10 +96,15 @@ class Store:
     clock: object = time.time
     entries: dict[str, Entry] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    # Held while the file is written, so that older entries never replace newer.
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         if self.path and self.path.exists():
             self.entries = {key: Entry(**entry) for key, entry in json.loads(self.path.read_text()).items()}
+        if self.path:
+            threading.Thread(target=self._keep_saving, daemon=True).start()
 
     def ask(self, question: dict) -> tuple[str, str]:
         """Decision and reason."""
@@ -90,20 +112,29 @@ class Store:
             now = self._forget()
             entry = self.entries.get(question["id"])
             if entry is None:
+                if self._waiting(question["subject"]) >= MAX_WAITING:
+                    return "pending", "too many requests of this caller wait already"
                 if len(self.entries) >= MAX_ENTRIES:
                     raise Full
                 entry = self.entries[question["id"]] = Entry(question, 0, now, now)
-            # What was shown first is what is decided on.
+            # What was shown first is what is decided on, so nothing else may
+            # have that decision.
+            if any(entry.question.get(name) != question.get(name) for name in SAME):
+                raise Clash
             entry.last = now
             entry.asked += 1
             decision, reason = entry.decision, entry.reason
+            used_up = decision == "allow" and entry.once
             if decision == "allow":
                 entry.used += 1
-                if entry.once:
-                    # It stays on the page as decided, under a name that no call has.
-                    self.entries[f"{question['id']} {now}"] = self.entries.pop(question["id"])
-            self._save()
-            return decision, reason or ("waiting for a human" if decision == "pending" else "")
+            if used_up:
+                # It stays on the page as decided, under a name that no call has.
+                self.entries[f"{question['id']} {now}"] = self.entries.pop(question["id"])
+        if used_up:
+            # Before the answer: after a crash it must not serve a second time.
+            self.save()
+        self.changed.set()
+        return decision, reason or ("waiting for a human" if decision == "pending" else "")
 
     def decide(self, key: str, choice: str, reason: str, by: str) -> bool:
         """False: it is not there, or was decided."""
@@ -114,13 +145,13 @@ class Store:
                 return False
             entry.decision, entry.once = DECISIONS[choice], choice == "once"
             entry.reason, entry.by, entry.decided = reason, by, now
-            self._save()
-            return True
+        self.save()
+        return True
 
     def all(self) -> list[tuple[str, Entry]]:
         with self.lock:
             self._forget()
-            return [(key, Entry(**asdict(entry))) for key, entry in self.entries.items()]
+            return self._copies()
 
     def _forget(self) -> float:
         now = self.clock()
@@ -128,18 +159,47 @@ class Store:
             del self.entries[key]
         return now
 
-    def _save(self) -> None:
-        if self.path:
+    def _waiting(self, subject: str) -> int:
+        return sum(e.decision == "pending" and e.question["subject"] == subject for e in self.entries.values())
+
+    def _copies(self) -> list[tuple[str, Entry]]:
+        # Questions are never changed, so they need no copies.
+        return [(key, replace(entry)) for key, entry in self.entries.items()]
+
+    def save(self) -> None:
+        """Write all to the file; what goes wrong is said, and tried again."""
+        if not self.path:
+            return
+        with self.writing:
+            self.changed.clear()
+            with self.lock:
+                entries = self._copies()
             part = self.path.with_name(self.path.name + ".part")
-            part.write_text(json.dumps({key: asdict(entry) for key, entry in self.entries.items()}))
-            os.replace(part, self.path)
+            try:
+                with part.open("w") as file:
+                    # One by one: other threads get their turn in between.
+                    before = "{"
+                    for key, entry in entries:
+                        file.write(f"{before}{json.dumps(key)}: {json.dumps(vars(entry))}")
+                        before = ","
+                    file.write("}" if entries else "{}")
+                os.replace(part, self.path)
+            except OSError as e:
+                self.changed.set()
+                print(f"cannot write {self.path}: {e}", file=sys.stderr, flush=True)
+
+    def _keep_saving(self) -> None:
+        while self.changed.wait():
+            self.save()
+            time.sleep(SAVE_S)
 
 
 def read_question(body: bytes, key: str | None) -> dict:
-    """A question in the form of README.md, or Wrong."""
+    """A question in the form of README.md, or Wrong. Only fields that are
+    known: what is deep or huge elsewhere must not trouble page and file."""
     try:
         question = json.loads(body)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise Wrong("not JSON") from e
     if not isinstance(question, dict) or question.get("v") != 1:
         raise Wrong("v: only 1 is known")
@@ -147,12 +207,35 @@ def read_question(body: bytes, key: str | None) -> dict:
         raise Wrong("id: 32 hex digits, the same as idempotency-key")
     if not isinstance(question.get("subject"), str):
         raise Wrong("subject: a string")
-    for name in ("why", "groups", "chain"):
+    for name in LISTS:
         if not all(isinstance(item, str) for item in listed(question, name)):
             raise Wrong(f"{name}: a list of strings")
-    if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in listed(question, "calls")):
+    for name in WORDS:
+        if not isinstance(question.get(name), (str, type(None))):
+            raise Wrong(f"{name}: a string or null")
+    if not amount(question.get("estimated_cost_usd", 0), (int, float), MAX_USD):
+        raise Wrong("estimated_cost_usd: a number of dollars")
+    known = ("id", "subject", "estimated_cost_usd", *LISTS, *WORDS)
+    calls = [read_call(call) for call in listed(question, "calls")]
+    return {name: question[name] for name in known if name in question} | {"calls": calls}
+
+
+def read_call(call: object) -> dict:
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         raise Wrong("calls: a list of objects with a name")
-    return question
+    if not amount(call.get("bytes", 0), int, MAX_BYTES):
+        raise Wrong("calls[].bytes: a size")
+    if not isinstance(call.get("arguments"), (str, type(None))):
+        raise Wrong("calls[].arguments: a string or null")
+    digest = call.get("args_hash") or {}
+    if not isinstance(digest, dict) or not all(isinstance(value, str) for value in digest.values()):
+        raise Wrong("calls[].args_hash: an object of strings, or null")
+    return {name: call[name] for name in ("name", "args_hash", "bytes", "arguments") if name in call}
+
+
+def amount(value: object, kind: type | tuple, most: float) -> bool:
+    # Not-a-number compares as neither.
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 <= value < most
 
 
 def listed(question: dict, name: str) -> list:
@@ -208,6 +291,8 @@ class Api(Handler):
             decision, reason = self.store.ask(question)
         except Wrong as e:
             self.answer(400, json.dumps({"error": str(e)}).encode(), "application/json")
+        except Clash:
+            self.answer(409, b'{"error":"another question has this id"}', "application/json")
         except Full:
             self.answer(503, b'{"error":"too many requests are waiting"}', "application/json")
         else:
@@ -332,6 +417,7 @@ def main() -> None:
     parser.add_argument("--users", metavar="FILE", help="lines of name:password; without it whoever reaches the page decides")
     parser.add_argument("--state", metavar="FILE", help="keep what was asked and decided over a restart")
     told = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     store = Store(Path(told.state) if told.state else None)
     users = read_users(told.users) if told.users else {}
     hosts = set(told.name)
@@ -342,7 +428,10 @@ def main() -> None:
     print(json.dumps({"api": api.server_address[1], "page": port}), flush=True)
     if not users:
         print("anybody who reaches the page decides: see --users", file=sys.stderr)
-    threading.Event().wait()
+    try:
+        threading.Event().wait()
+    finally:
+        store.save()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,8 +23,10 @@ from upstream import Delay, Reply, Reset, Upstream, usage
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "envoy/approvals/server.py"
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT / "scripts"), str(SERVER.parent)]
 
+import page  # noqa: E402
+import server  # noqa: E402
 from render import render  # noqa: E402
 
 OPS = ("x-agent-id", "ops-1")
@@ -592,10 +595,14 @@ def test_the_desk_knows_its_users_keeps_its_state_and_its_bounds(tmp_path):
             status, answer, _ = desk.send(desk.api, "POST", "/v1/approvals", body, idempotency_key=key)
             assert status == 400 and said in answer
         for number in range(100, 1099):
-            assert desk.ask(question(number)) == "pending"
+            assert desk.ask(question(number, f"agent-{number % 20}")) == "pending"
         status, answer, _ = desk.send(desk.api, "POST", "/v1/approvals", json.dumps(question(5000)), idempotency_key=question(5000)["id"])
         assert status == 503
         assert desk.ask(asked) == "pending"
+        # It ends by itself, and writes what is left.
+        desk.process.terminate()
+        desk.process.wait(10)
+        assert len(json.loads(state.read_text())) == 1000
     finally:
         desk.stop()
     again = Desk("--state", str(state))
@@ -603,3 +610,182 @@ def test_the_desk_knows_its_users_keeps_its_state_and_its_bounds(tmp_path):
         assert f'id="r{asked["id"]}"' in again.send(again.page, "GET", "/")[1]
     finally:
         again.stop()
+
+
+# --- the server's parts ---
+
+
+def store_at(tmp_path=None):
+    """A store whose clock stands still until it is told."""
+    now = [1000.0]
+    return server.Store(tmp_path and tmp_path / "state.json", clock=lambda: now[0]), now
+
+
+def test_a_subject_takes_no_room_from_others():
+    store, now = store_at()
+    for number in range(server.MAX_WAITING):
+        assert store.ask(question(number))[0] == "pending"
+    # Told to wait, and not kept.
+    for number in range(500, 600):
+        assert store.ask(question(number)) == ("pending", "too many requests of this caller wait already")
+    assert len(store.entries) == server.MAX_WAITING
+    assert store.ask(question(0)) == ("pending", "waiting for a human")
+    assert store.ask(question(1000, "bob"))[0] == "pending"
+    # What is decided waits no more.
+    assert store.decide(question(0)["id"], "hour", "", "eve")
+    assert store.ask(question(500)) == ("pending", "waiting for a human")
+    assert store.ask(question(0))[0] == "allow"
+    subjects = (f"agent-{number}" for number in range(1000))
+    with pytest.raises(server.Full):
+        for number, subject in enumerate(subjects, 2000):
+            store.ask(question(number, subject))
+    assert len(store.entries) == server.MAX_ENTRIES
+    now[0] += server.PENDING_S + 1
+    assert store.ask(question(9000))[0] == "pending" and len(store.entries) == 1
+
+
+OTHERS = {
+    "subject": "bob",
+    "chain": ["bot"],
+    "policy": "other",
+    "calls": [{"name": "get", "arguments": "{}", "bytes": 2}],
+    "model": "other",
+    "server": "wiki",
+    "host": "b.example",
+    "path": "/b",
+    "why": ["cost"],
+    "stage": "answer",
+}
+
+
+def test_another_question_under_an_id_has_no_decision(desk):
+    assert set(OTHERS) == set(server.SAME)
+    asked = question(20, "mia", stage="request", calls=[{"name": "db.drop", "arguments": "{}", "bytes": 2}], estimated_cost_usd=1.5)
+    asked |= {"policy": "all", "model": "dear", "server": "jira", "host": "a.example", "path": "/a"}
+    store, now = store_at()
+    assert store.ask(asked)[0] == desk.ask(asked) == "pending"
+    assert store.decide(asked["id"], "once", "", "eve")
+    now[0] += 1
+    for name, value in OTHERS.items():
+        for other in (asked | {name: value}, {k: v for k, v in asked.items() if k != name or k in ("subject", "calls")}):
+            if other != asked:
+                with pytest.raises(server.Clash):
+                    store.ask(other)
+        status, body, _ = desk.send(desk.api, "POST", "/v1/approvals", json.dumps(asked | {name: value}), idempotency_key=asked["id"])
+        assert status == 409 and "decision" not in json.loads(body), name
+    # Nothing of it counts, and the call itself is none the worse.
+    assert (store.entries[asked["id"]].asked, store.entries[asked["id"]].last) == (1, 1000.0)
+    assert store.ask(asked | {"estimated_cost_usd": 2, "groups": ["new"]})[0] == "allow"
+    assert desk.ask(asked | {"estimated_cost_usd": 2, "more": {"to": "come"}}) == "pending"
+
+
+def test_the_file_is_written_now_and_then_and_when_it_matters(tmp_path, monkeypatch):
+    written = []
+    replace = os.replace
+    slow = threading.Event()
+
+    def put(*names):
+        written.append(names)
+        assert slow.wait(10)
+        replace(*names)
+
+    monkeypatch.setattr(server.os, "replace", put)
+    monkeypatch.setattr(server, "SAVE_S", 60)
+    store, _ = store_at(tmp_path)
+
+    def kept():
+        return json.loads(store.path.read_text())
+
+    for number in range(300):
+        store.ask(question(number, f"agent-{number % 5}"))
+        while not written:
+            time.sleep(0.01)
+    # One write that takes long held nobody up.
+    assert len(written) == 1 and not store.path.exists()
+    slow.set()
+    key = question(7)["id"]
+    assert store.decide(key, "once", "go on", "eve")
+    assert len(kept()) == 300 and kept()[key]["decision"] == "allow"
+    assert store.ask(question(7, "agent-2"))[0] == "allow"
+    assert key not in kept() and store.ask(question(7, "agent-2"))[0] == "pending"
+    assert key not in kept()
+    store.save()
+    assert key in kept() and len(kept()) == 301
+    assert len(written) == 4
+    again = server.Store(store.path, clock=store.clock)
+    assert again.entries == store.entries
+    # A disk that is full stops nobody, and is tried again.
+    monkeypatch.setattr(server.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+    assert store.decide(key, "deny", "", "eve") and store.changed.is_set()
+    assert store.ask(question(7, "agent-2"))[0] == "deny"
+    store.changed.clear()
+
+
+def test_the_file_is_written_by_itself(tmp_path):
+    state = tmp_path / "state.json"
+    desk = Desk("--state", str(state))
+    try:
+        for number in (1, 2):
+            assert desk.ask(question(number)) == "pending"
+        ends = time.monotonic() + 10
+        while not state.exists() or len(json.loads(state.read_text())) < 2:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+    finally:
+        desk.stop()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"estimated_cost_usd": cost} for cost in (10**400, -1, 10**11, float("inf"), float("nan"), True, "1", None)),
+        *({"calls": [{"name": "x", "bytes": size}]} for size in (10**400, -1, 1.5, True, "1", None)),
+        *({"calls": [{"name": "x", name: value}]} for name, value in (("arguments", {}), ("args_hash", {"a": {}}), ("args_hash", [1]))),
+        *({name: {}} for name in server.WORDS),
+    ],
+    ids=lambda more: json.dumps(more)[:50],
+)
+def test_a_question_out_of_bounds_is_none(more):
+    asked = question(1, **more)
+    with pytest.raises(server.Wrong):
+        server.read_question(json.dumps(asked).encode(), asked["id"])
+
+
+def test_what_is_deep_or_unknown_is_not_kept():
+    def read(body):
+        return server.read_question(body, question(1)["id"])
+
+    asked = question(1, calls=[{"name": "x", "bytes": 7, "args_hash": {"sha256": "0"}, "arguments": None}], estimated_cost_usd=0.5)
+    kept = {name: value for name, value in asked.items() if name != "v"}
+    assert read(json.dumps(asked | {"more": [[[1]]]}).encode()) == kept
+    for depth in (300, 100_000):
+        body = json.dumps(asked)[:-1].encode() + b', "more": ' + b"[" * depth + b"]" * depth + b"}"
+        try:
+            assert read(body) == kept
+        except server.Wrong:
+            assert depth == 100_000
+
+
+def test_one_bad_entry_does_not_take_the_page():
+    good, bad = question(1, "mia"), question(2, "zoe", estimated_cost_usd=10**400)
+    for decision in ("pending", "deny"):
+        entries = [(asked["id"], server.Entry(asked, 1, 1.0, 1.0, decision)) for asked in (bad, good)]
+        html = page.render(entries, lambda key: f"token-{key}", "eve", 2.0)
+        assert "mia" in html and "zoe" not in html and html.count("cannot be shown") == 1
+        shown = html.count('value="deny"'), html.count('value="once"'), html.count('value="hour"')
+        assert shown == ((2, 1, 1) if decision == "pending" else (0, 0, 0))
+        assert f"token-{bad['id']}" in html or decision != "pending"
+
+
+def test_what_would_not_show_is_written_out():
+    for code in (0x3164, 0x115F, 0x1160, 0xFFA0, 0x2800, 0xFE0F, 0x34F, 0xE0100, 0x180B, 0x17B4, 0x200D, 0x202E, 0xAD, 0xA0, 0xE0041):
+        for before in ("", "a", " ", "1", "\u0e01"):
+            shown = page.visible(f"{before}{chr(code)}b")
+            assert shown == f'{before}<span class="odd">U+{code:04X}</span>b', hex(code)
+    for code in (0x301, 0x338, 0x20DD, 0x20E3):
+        for before in ("", " ", "/", "1", "\u3164", "\n"):
+            assert f"U+{code:04X}" in page.visible(before + chr(code), lines=True), hex(code)
+            assert f"U+{code:04X}" in page.visible(before + "\u0300" + chr(code), lines=True), hex(code)
+    # Words of any language stay as they are.
+    for word in ("e\u0301t\u00e9", "\u0e17\u0e35\u0e48", "\u0939\u093f\u0928\u094d\u0926\u0940", "\u05e9\u05b8\u05dc\u05d5\u05b9\u05dd", "\u1112\u1161\u11ab", "\ud55c", "a b"):
+        assert page.visible(word) == word
