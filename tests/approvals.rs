@@ -355,6 +355,82 @@ fn a_call_by_a_name_that_comes_in_parts_does_not_slip_through() {
     assert!(!String::from_utf8(passed).unwrap().contains(".drop"));
 }
 
+/// Names and arguments of all calls that are asked about.
+fn told(questions: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let calls = questions.iter().flat_map(|q| q["calls"].as_array().unwrap());
+    calls.map(|c| (text(&c["name"]), text(&c["arguments"]))).collect()
+}
+
+/// Runs a stream of another API, allowed: what the client gets, the questions
+/// and the record.
+fn allowed(config: &Rc<Config>, path: &str, ask: &Value, body: &str) -> (String, Vec<Value>, Value) {
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, config);
+    assert!(exchange.ask("ann", path, ask.to_string().as_bytes()), "{:?}", exchange.reply);
+    exchange.open("200", if path == "/api/chat" { "application/x-ndjson" } else { "text/event-stream" });
+    exchange.chunk(body.as_bytes(), false);
+    exchange.chunk(b"", true);
+    let mut questions = Vec::new();
+    while let Some(asked) = exchange.asked.take() {
+        questions.push(serde_json::from_str(&asked.body).unwrap());
+        exchange.answered(Some((200, answer(&asked.id, "allow").as_bytes())));
+    }
+    let record = exchange.finish();
+    (String::from_utf8(exchange.response).unwrap(), questions, record)
+}
+
+const GEMINI: &str = "/v1beta/models/m:streamGenerateContent";
+
+fn gemini(parts: &Value) -> String {
+    let part = json!({ "candidates": [{ "index": 0, "content": { "role": "model", "parts": parts } }] });
+    format!("data: {part}\n\n")
+}
+
+fn hi() -> Value {
+    json!({ "contents": [{ "role": "user", "parts": [{ "text": "hi" }] }] })
+}
+
+#[test]
+fn a_call_without_arguments_is_asked_about_before_the_next() {
+    let config = tools();
+    let body = gemini(
+        &json!([{ "functionCall": { "name": "db.all" } }, { "functionCall": { "name": "db.read", "args": { "t": 1 } } }]),
+    );
+    let both = [("db.all".into(), String::new()), ("db.read".into(), "{\"t\":1}".into())];
+    let (sent, questions, _) = allowed(&config, GEMINI, &hi(), &body);
+    assert_eq!((told(&questions), sent), (both.to_vec(), body));
+    let line = |call: Value| format!("{}\n", json!({ "model": "m", "message": { "role": "assistant", "content": "", "tool_calls": [{ "function": call }] }, "done": false }));
+    let body = line(json!({ "name": "db.all" }))
+        + &line(json!({ "name": "db.read", "arguments": { "t": 1 } }))
+        + "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true}\n";
+    let ask = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    let (_, questions, _) = allowed(&config, "/api/chat", &ask, &body);
+    assert_eq!(told(&questions), both);
+}
+
+#[test]
+fn a_second_name_behind_arguments_is_a_fault() {
+    let config = tools();
+    let delta = |call: Value| json!({ "tool_calls": [{ "index": 0, "function": call }] });
+    for (one, two) in [("db.drop", "db.read"), ("db.drop", "db.drop"), ("db.drop", "get"), ("get", "db.drop")] {
+        let deltas = deltas(
+            &[
+                delta(json!({ "name": one, "arguments": "" })),
+                delta(json!({ "arguments": "{\"t\":1}" })),
+                delta(json!({ "name": two, "arguments": "" })),
+                delta(json!({ "arguments": " " })),
+            ],
+            "tool_calls",
+        );
+        let (sent, questions, record) = streamed(&config, &[&deltas.concat()], "allow", 0);
+        let sent = String::from_utf8(sent).unwrap();
+        assert!(questions.is_empty() && !sent.contains("db.drop"), "{one} {two} {sent}");
+        let reason = if one == "get" { "policy.tool_arguments" } else { "stream.calls" };
+        assert_eq!(record["deny_reason"], json!(reason), "{one} {two} {record}");
+    }
+}
+
 #[test]
 fn other_apis_wait_in_their_streams_too() {
     let config = tools();

@@ -69,6 +69,8 @@ struct Open {
     asks: Option<String>,
     /// Arguments that came with the name, if it does.
     whole: Vec<u8>,
+    /// Pieces of arguments have come.
+    begun: bool,
 }
 
 /// What the gate has seen, for the record.
@@ -254,6 +256,15 @@ impl Gate {
                 return Err("stream.channels");
             }
             self.names.insert(*channel, joined);
+            // Clients do not agree on whose the arguments before this name are.
+            if let Some(open) = self.open.get(channel).filter(|open| open.begun) {
+                if open.asks.is_some() || asks.is_some() {
+                    return Err("stream.calls");
+                }
+                if open.name != name {
+                    self.deny(ARGUMENTS)?;
+                }
+            }
             if asks.is_none() && !self.policy().is_some_and(|p| p.constrains(&name)) {
                 continue;
             }
@@ -268,11 +279,10 @@ impl Gate {
                 self.deny(ARGUMENTS)?;
             }
             let whole = if asks.is_some() { whole } else { Vec::new() };
-            let open = Open { name, judged, heard: String::new(), asks, whole };
-            // Another call on the channel: that was all of the one before.
-            if let Some(Open { asks: Some(name), whole, .. }) = self.open.insert(*channel, open)
-                && !whole.is_empty()
-            {
+            let open = Open { name, judged, heard: String::new(), asks, whole, begun: false };
+            // Another call on the channel: that was all of the one before, be it
+            // without arguments.
+            if let Some(Open { asks: Some(name), whole, .. }) = self.open.insert(*channel, open) {
                 self.ask(name, whole)?;
             }
         }
@@ -325,8 +335,9 @@ impl Gate {
     /// More of the arguments on a channel. In monitor mode they are not withheld,
     /// and the channel forgets what has gone.
     pub(super) fn hear(&mut self, channel: &Channel, more: &str) {
-        let open = self.open.get_mut(channel).filter(|_| !self.enforced);
-        if let Some(open) = open.filter(|open| open.heard.len() + more.len() <= MAX_HELD_BYTES) {
+        let Some(open) = self.open.get_mut(channel) else { return };
+        open.begun = true;
+        if let Some(open) = Some(open).filter(|open| !self.enforced && open.heard.len() + more.len() <= MAX_HELD_BYTES) {
             open.heard.push_str(more);
         }
     }
