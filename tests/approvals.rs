@@ -432,6 +432,41 @@ fn a_second_name_behind_arguments_is_a_fault() {
 }
 
 #[test]
+fn arguments_as_values_with_paths_are_not_consented_to() {
+    let config = tools();
+    let call = |fields: Value| json!([{ "functionCall": fields }]);
+    for part in [
+        json!({ "jsonPath": "$.usd", "numberValue": 7 }),
+        json!({ "jsonPath": "$.to", "stringValue": "bob" }),
+        json!({}),
+    ] {
+        let body = gemini(&call(json!({ "name": "db.pay", "willContinue": true })))
+            + &gemini(&call(json!({ "partialArgs": [part], "willContinue": true })))
+            + &gemini(&call(json!({})));
+        let at_once = gemini(&call(json!({ "name": "db.pay", "partial_args": [part] })));
+        let before = gemini(&call(json!({ "partialArgs": [part] })))
+            + &gemini(&call(json!({ "name": "db.pay", "args": {} })));
+        for body in [body, at_once, before] {
+            let (sent, questions, record) = allowed(&config, GEMINI, &hi(), &body);
+            assert!(questions.is_empty() && !sent.contains("db.pay"), "{sent}");
+            // Text before its name is another fault.
+            let codes = [json!("approval.required"), json!("policy.tool_arguments")];
+            assert!(codes.contains(&record["deny_reason"]), "{record}");
+            let (sent, _, _) = allowed(&config, GEMINI, &hi(), &body.replace("db.pay", "pay"));
+            assert_eq!(sent, body.replace("db.pay", "pay"));
+        }
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", "/v1beta/models/m:generateContent", hi().to_string().as_bytes()));
+        let parts = call(json!({ "name": "db.pay", "partialArgs": [part] }));
+        let body = json!({ "candidates": [{ "index": 0, "content": { "role": "model", "parts": parts } }] });
+        exchange.answer("200", "application/json", &[body.to_string().as_bytes()]);
+        assert!(exchange.asked.is_none());
+        assert_eq!(exchange.refusal().1, "approval.required");
+    }
+}
+
+#[test]
 fn other_apis_wait_in_their_streams_too() {
     let config = tools();
     let anthropic = [

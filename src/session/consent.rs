@@ -186,6 +186,9 @@ impl Session {
             return Flow::Continue;
         }
         let release = Then::Release(std::mem::take(&mut self.out));
+        if read.partial_calls && self.enforces() {
+            return self.stop(Reason::Forbidden, REQUIRED, "a call that needs consent comes in parts");
+        }
         self.ask_about(calls, release, now_ms, scratch)
     }
 

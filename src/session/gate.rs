@@ -52,6 +52,8 @@ pub(super) struct Gate {
     told: usize,
     /// A call that needs consent has begun.
     began: bool,
+    /// Arguments have come that nobody puts together.
+    partial: bool,
     /// What is new of the answer; `None`: the policy has no baseline.
     first: Option<First>,
     pub(super) notes: Notes,
@@ -285,6 +287,11 @@ impl Gate {
             if let Some(Open { asks: Some(name), whole, .. }) = self.open.insert(*channel, open) {
                 self.ask(name, whole)?;
             }
+        }
+        self.partial |= event.partial_calls;
+        // Who is asked would not see what is called.
+        if self.partial && self.open.values().any(|open| open.asks.is_some()) {
+            return Err(REQUIRED);
         }
         Ok(self.tools(&event.tools_listed, data))
     }

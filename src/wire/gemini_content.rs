@@ -141,6 +141,7 @@ fn function_call(walk: &mut Walk<'_, '_>, call: NodeId, index: u32) {
     }
     // Vertex streams arguments as values with a JSON path.
     for key in ["partialArgs", "partial_args"] {
+        walk.partial_calls |= doc.get(call, key).is_some();
         for (at, piece) in doc.get(call, key).iter().flat_map(|&id| doc.items(id)).enumerate() {
             let sub = u32::try_from(at).unwrap_or(u32::MAX);
             for value in ["stringValue", "string_value"] {

@@ -214,6 +214,9 @@ pub struct Response {
     pub finish: Option<String>,
     /// Tools the model calls.
     pub tool_calls: Vec<ToolCall>,
+    /// Arguments come as values with paths (`partialArgs`), which nobody here
+    /// puts together.
+    pub partial_calls: bool,
     /// See [`Claims::echo`](super::Claims::echo): to be replaced by `null` when a text is edited.
     pub echoes: Vec<Range<usize>>,
     /// Byte range and id of every model in a list of models. Ranges are whole
@@ -262,6 +265,8 @@ pub struct StreamEvent {
     /// Tool calls that start in this event, with the channel of their
     /// arguments.
     pub tool_calls: Vec<(Channel, ToolCall)>,
+    /// See [`Response::partial_calls`].
+    pub partial_calls: bool,
     /// Calls that earlier events have told, said again in full. Without a name:
     /// that of the channel.
     pub calls_again: Vec<(Channel, ToolCall)>,

@@ -23,6 +23,8 @@ pub(super) struct Walk<'d, 'b> {
     pub(super) media: u32,
     /// Tool calls, each with the channel of its arguments.
     pub(super) calls: Vec<(Channel, ToolCall)>,
+    /// See [`Response::partial_calls`].
+    pub(super) partial_calls: bool,
     /// Pieces of channels; `None` in a whole body.
     pieces: Option<Vec<Piece>>,
 }
@@ -30,7 +32,8 @@ pub(super) struct Walk<'d, 'b> {
 impl<'d, 'b> Walk<'d, 'b> {
     /// Over a whole body.
     pub(super) fn whole(doc: &'d Doc<'b>) -> Self {
-        Walk { doc, claims: Claims::new(doc), media: 0, calls: Vec::new(), pieces: None }
+        let claims = Claims::new(doc);
+        Walk { doc, claims, media: 0, calls: Vec::new(), partial_calls: false, pieces: None }
     }
 
     /// Over an event of a stream.
@@ -198,6 +201,7 @@ impl<'d, 'b> Walk<'d, 'b> {
         response.runs = runs;
         response.skipped = skipped;
         response.echoes = echoes;
+        response.partial_calls = self.partial_calls;
         response.tool_calls = self.calls.into_iter().map(|(_, call)| call).collect();
     }
 
@@ -209,6 +213,7 @@ impl<'d, 'b> Walk<'d, 'b> {
         event.names = names;
         event.skipped = skipped;
         event.echoes = echoes;
+        event.partial_calls = self.partial_calls;
         event.tool_calls = self.calls;
     }
 }
