@@ -467,6 +467,70 @@ fn arguments_as_values_with_paths_are_not_consented_to() {
 }
 
 #[test]
+fn equal_calls_are_as_many_calls() {
+    let config = tools();
+    let pay = |i: usize| json!({ "index": i, "id": format!("c{i}"), "function": { "name": "db.pay", "arguments": "{\"usd\":1}" } });
+    let mut ids = Vec::new();
+    for n in [1, 2, 32, 33] {
+        let events: Vec<_> = (0..n).map(|i| json!({ "tool_calls": [pay(i)] })).collect();
+        let (sent, questions, record) =
+            streamed(&config, &[&deltas(&events, "tool_calls").concat()], "allow", 0);
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+        let calls: Vec<_> = (0..n).map(pay).collect();
+        let body = said(json!({ "role": "assistant", "content": null, "tool_calls": calls }), (5, 5));
+        exchange.answer("200", "application/json", &[&body]);
+        if n == 33 {
+            assert!(questions.is_empty() && exchange.asked.is_none());
+            assert!(!String::from_utf8(sent).unwrap().contains("db.pay"));
+            assert_eq!(exchange.refusal().1, "approval.required");
+            assert_eq!(record["deny_reason"], json!("approval.required"));
+            continue;
+        }
+        assert_eq!(told(&questions).len(), n);
+        let id = exchange.asked.take().unwrap().id;
+        assert_eq!(questions[0]["id"], json!(id), "streamed or not");
+        assert!(!ids.contains(&id));
+        ids.push(id);
+    }
+}
+
+#[test]
+fn a_call_told_again_is_one_call() {
+    let config = tools();
+    let event = |value: Value| format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap());
+    let item = |arguments: &str| json!({ "type": "function_call", "id": "f", "call_id": "c", "name": "db.pay", "arguments": arguments });
+    let all = "{\"usd\":1}";
+    let begin = |i: usize| event(json!({ "type": "response.output_item.added", "output_index": i, "item": item("") }));
+    let ended = |i: usize| event(json!({ "type": "response.output_item.done", "output_index": i, "item": item(all) }));
+    let call = |i: usize| {
+        begin(i)
+            + &event(json!({ "type": "response.function_call_arguments.delta", "output_index": i, "item_id": "f", "delta": all }))
+            + &event(json!({ "type": "response.function_call_arguments.done", "output_index": i, "item_id": "f", "arguments": all }))
+            + &ended(i)
+    };
+    let thought = json!({ "type": "reasoning", "id": "r", "summary": [] });
+    let end = |calls: usize| {
+        let output: Vec<_> = [thought.clone()].into_iter().chain((0..calls).map(|_| item(all))).collect();
+        event(json!({ "type": "response.completed", "response": { "id": "r", "status": "completed", "output": output } }))
+    };
+    let ask = json!({ "model": "m", "stream": true, "input": "hi" });
+    for (body, calls) in [
+        (call(1) + &end(1), 1),
+        (call(1) + &call(2) + &end(2), 2),
+        (end(3), 3),
+        (ended(1) + &ended(2) + &end(2), 2),
+        (begin(1) + &end(1), 1),
+        (call(1) + &end(2), 2),
+    ] {
+        let (sent, questions, _) = allowed(&config, "/v1/responses", &ask, &body);
+        assert_eq!(told(&questions), vec![("db.pay".to_owned(), all.to_owned()); calls], "{body}");
+        assert_eq!(sent, body);
+    }
+}
+
+#[test]
 fn other_apis_wait_in_their_streams_too() {
     let config = tools();
     let anthropic = [

@@ -178,7 +178,8 @@ impl Session {
         let mut calls: Vec<(String, Vec<u8>)> = Vec::new();
         for called in &read.tool_calls {
             let call = (gate.name(called), arguments(called, body));
-            if approval.wants(&call.0, &self.asked.server) && !calls.contains(&call) {
+            // One more than may be asked about says enough.
+            if approval.wants(&call.0, &self.asked.server) && calls.len() <= MAX_APPROVAL_CALLS {
                 calls.push(call);
             }
         }

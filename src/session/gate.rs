@@ -48,6 +48,8 @@ pub(super) struct Gate {
     names: BTreeMap<Channel, String>,
     /// Calls that need consent, with their arguments, once those are complete.
     asks: Vec<(String, Vec<u8>)>,
+    /// Where each of them was told.
+    asked_on: Vec<Channel>,
     /// So many of them were handed out.
     told: usize,
     /// A call that needs consent has begun.
@@ -73,6 +75,8 @@ struct Open {
     whole: Vec<u8>,
     /// Pieces of arguments have come.
     begun: bool,
+    /// What it calls was told in full, and is asked about.
+    again: bool,
 }
 
 /// What the gate has seen, for the record.
@@ -234,7 +238,13 @@ impl Gate {
                 self.usual(tag::CALLED, &name)?;
             }
             if !name.is_empty() && self.needs_consent(&name) {
-                self.ask(name.clone(), arguments(call, data))?;
+                let called = (name.clone(), arguments(call, data));
+                if !self.has_asked(channel, &called) {
+                    self.ask(*channel, called)?;
+                    if let Some(open) = self.open.get_mut(channel) {
+                        open.again = true;
+                    }
+                }
             }
             if !self.fits(&name, &arguments(call, data)) {
                 self.deny(ARGUMENTS)?;
@@ -281,11 +291,11 @@ impl Gate {
                 self.deny(ARGUMENTS)?;
             }
             let whole = if asks.is_some() { whole } else { Vec::new() };
-            let open = Open { name, judged, heard: String::new(), asks, whole, begun: false };
+            let open = Open { name, judged, heard: String::new(), asks, whole, begun: false, again: false };
             // Another call on the channel: that was all of the one before, be it
             // without arguments.
             if let Some(Open { asks: Some(name), whole, .. }) = self.open.insert(*channel, open) {
-                self.ask(name, whole)?;
+                self.ask(*channel, (name, whole))?;
             }
         }
         self.partial |= event.partial_calls;
@@ -308,14 +318,16 @@ impl Gate {
         needs
     }
 
-    /// A call whose arguments are complete. One that is told again is asked
-    /// about once.
-    fn ask(&mut self, name: String, arguments: Vec<u8>) -> Result<(), &'static str> {
-        let call = (name, arguments);
-        if !self.asks.contains(&call) {
-            self.asks.push(call);
-        }
+    /// A call whose arguments are complete. Equal ones are as many calls.
+    fn ask(&mut self, channel: Channel, call: (String, Vec<u8>)) -> Result<(), &'static str> {
+        self.asks.push(call);
+        self.asked_on.push(channel);
         if self.asks.len() > MAX_APPROVAL_CALLS { Err(REQUIRED) } else { Ok(()) }
+    }
+
+    /// This very call, told at the same place.
+    fn has_asked(&self, channel: &Channel, call: &(String, Vec<u8>)) -> bool {
+        self.asks.iter().zip(&self.asked_on).any(|(asked, on)| on == channel && asked == call)
     }
 
     /// A call that needs consent has begun since this was asked last.
@@ -357,17 +369,20 @@ impl Gate {
             self.deny(ARGUMENTS)?;
         }
         let Some(name) = open.asks else { return Ok(()) };
-        self.ask(name, if json.is_empty() { open.whole } else { json.as_bytes().to_vec() })
+        let call = (name, if json.is_empty() { open.whole } else { json.as_bytes().to_vec() });
+        if open.again && self.has_asked(channel, &call) { Ok(()) } else { self.ask(*channel, call) }
     }
 
     /// The stream is over: calls that came without arguments.
     pub(super) fn close_all(&mut self) -> Result<(), &'static str> {
-        for open in std::mem::take(&mut self.open).into_values() {
+        for (channel, open) in std::mem::take(&mut self.open) {
             if !open.judged && !self.fits(&open.name, b"") {
                 self.deny(ARGUMENTS)?;
             }
-            if let Some(name) = open.asks {
-                self.ask(name, open.whole)?;
+            let Some(name) = open.asks else { continue };
+            let call = (name, open.whole);
+            if !(open.again && (call.1.is_empty() || self.has_asked(&channel, &call))) {
+                self.ask(channel, call)?;
             }
         }
         Ok(())

@@ -160,8 +160,10 @@ fn said(walk: &mut Walk<'_, '_>, root: NodeId) -> Said {
     let doc = walk.doc;
     around(walk, root);
     for key in ["output", "input"] {
-        for id in doc.get(root, key).iter().flat_map(|&id| doc.items(id)) {
-            item::item(walk, id, if key == "output" { SpanKind::Assistant } else { SpanKind::User }, 0);
+        let kind = if key == "output" { SpanKind::Assistant } else { SpanKind::User };
+        // Events count the items of an answer like this.
+        for (index, id) in (0..).zip(doc.get(root, key).iter().flat_map(|&id| doc.items(id))) {
+            item::item(walk, id, kind, index);
         }
     }
     if let Some(tools) = doc.get(root, "tools") {
