@@ -151,6 +151,50 @@ fn a_call_that_is_tried_again_is_the_same_call() {
 }
 
 #[test]
+fn where_a_call_goes_is_part_of_it_and_shown() {
+    let config = tools();
+    let body = mcp(json!(1), "db.drop", &json!({ "id": 1 }));
+    let ask = |authority: &str, path: &str| -> Value {
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let headers = [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", authority),
+            ("x-agent-id", "ann"),
+            ("content-type", "application/json"),
+        ];
+        assert!(!exchange.send(&headers, &[], Some(&body)) && exchange.reply.is_none(), "{:?}", exchange.reply);
+        serde_json::from_str(&exchange.asked.take().unwrap().body).unwrap()
+    };
+    let one = ask("a.test:1", "/jira/mcp?tenant=test&n=1");
+    assert_eq!((&one["host"], &one["path"]), (&json!("a.test:1"), &json!("/jira/mcp")));
+    assert_eq!(one["id"], ask("a.test:1", "/jira/mcp?tenant=test&n=1")["id"]);
+    for (authority, path) in [
+        ("a.test:2", "/jira/mcp?tenant=test&n=1"),
+        ("a.test", "/jira/mcp?tenant=test&n=1"),
+        ("a.test:1", "/jira/mcp?tenant=prod&n=1"),
+        ("a.test:1", "/jira/mcp"),
+        ("a.test:1", "/x/jira/mcp?tenant=test&n=1"),
+    ] {
+        assert_ne!(one["id"], ask(authority, path)["id"], "{authority} {path}");
+    }
+    let asked = ask("jane.doe@example.com", "/u/jane.doe@example.com/mcp");
+    assert_eq!((&asked["host"], &asked["path"]), (&json!("[EMAIL]"), &json!("[EMAIL]")));
+    assert_eq!(ask("a.test", "/u/jane.doe%40example.com/mcp")["path"], json!("[EMAIL]"));
+    let asked = ask("models.test", &format!("/{}/mcp", "x/".repeat(100)));
+    assert_eq!(asked["path"].as_str().unwrap().len(), 128);
+    let asked = {
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", "/v1/chat/completions?k=v", &chat("hi", json!({}))));
+        exchange.answer("200", "application/json", &[&said(calls("db.drop", "{}"), (5, 5))]);
+        serde_json::from_str::<Value>(&exchange.asked.take().unwrap().body).unwrap()
+    };
+    assert_eq!((&asked["host"], &asked["path"]), (&json!("models.test"), &json!("/v1/chat/completions")));
+}
+
+#[test]
 fn what_becomes_of_each_answer() {
     for (service, status, word, code, sent) in [
         (json!({}), 200, "allow", "", true),

@@ -90,8 +90,7 @@ def facts(question: dict) -> str:
             row("Policy", visible(question.get("policy") or "")),
             row("Model", f"<code>{visible(model)}</code>" if model else ""),
             row("Server", visible(question.get("server") or "")),
-            row("Host", visible(question.get("host") or "")),
-            row("Path", visible(question.get("path") or "")),
+            row("Sent to", visible(question.get("host") or "") + visible(question.get("path") or "")),
             row("Request", api),
             row("Estimated cost", dollars(question)),
         ]

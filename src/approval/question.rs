@@ -21,6 +21,8 @@ pub struct Question<'a> {
     pub operation: Option<&'static str>,
     pub model: Option<&'a str>,
     pub server: Option<&'a str>,
+    pub host: &'a str,
+    pub path: &'a str,
     pub estimated_cost_usd: f64,
     pub calls: &'a [Call],
 }

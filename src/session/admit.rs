@@ -67,12 +67,12 @@ impl Session {
     }
 
     /// Start to reserve; the request waits until the cells have answered.
-    pub(super) fn admit(&mut self, plan: Plan, now_ms: u64) -> Flow {
+    pub(super) fn admit(&mut self, plan: Plan, now_ms: u64, scratch: &mut Scratch) -> Flow {
         let (_, ask) = self.most(&plan);
         let model = self.asked.model.clone().unwrap_or_default();
         if plan.choices == 0 {
             // A list of models or the like: no tokens, nothing to reserve.
-            return self.weigh(plan, &ask, now_ms);
+            return self.weigh(plan, &ask, now_ms, scratch);
         }
         if self.lacks_price(&model)
             && self.deny(
@@ -95,7 +95,7 @@ impl Session {
                 return Flow::Hold;
             }
         }
-        self.weigh(plan, &ask, now_ms)
+        self.weigh(plan, &ask, now_ms, scratch)
     }
 
     /// Reserve what the plan may cost.

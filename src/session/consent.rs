@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// The request may go on, or asks first.
-    pub(super) fn consent(&mut self, plan: Plan, now_ms: u64) -> Flow {
+    pub(super) fn consent(&mut self, plan: Plan, now_ms: u64, scratch: &mut Scratch) -> Flow {
         // A list of models or the like costs nothing.
         let cost = if plan.choices == 0 { 0.0 } else { self.most(&plan).1.cost_nano as f64 / 1e9 };
         let over = |approval: Approval| approval.cost_over_usd.is_some_and(|most| cost > most);
@@ -158,9 +158,10 @@ impl Session {
         if wanted.why.is_empty() {
             return self.budget(plan, now_ms);
         }
-        let facts = [self.facts.host.as_str(), &self.facts.path, &wanted.essence].map(str::to_owned);
-        let what: Vec<&[u8]> = facts.iter().map(String::as_bytes).collect();
-        self.ask("request", &wanted, &what, cost, Then::Admit(plan), now_ms)
+        // A tenant may stand in the query, a server behind a port.
+        let (authority, target) = (self.facts.authority.clone(), self.facts.target.clone());
+        let what = [authority.as_slice(), target.as_bytes(), wanted.essence.as_bytes()];
+        self.ask("request", &wanted, &what, cost, Then::Admit(plan), now_ms, scratch)
     }
 
     /// The same for a whole answer that is ready: `self.out` is what lets it go.
@@ -205,9 +206,18 @@ impl Session {
             called.iter().flat_map(|(name, json)| [name.as_bytes(), json.as_slice()]).collect();
         let calls = called.iter().map(|(name, json)| self.told(name, json, scratch)).collect();
         let wanted = Wanted { why: vec![approval::TOOL], calls, essence: String::new() };
-        self.ask("answer", &wanted, &what, 0.0, then, now_ms)
+        self.ask("answer", &wanted, &what, 0.0, then, now_ms, scratch)
     }
 
+    /// A name as the service is told: one that holds a value is replaced by the
+    /// rule's label, as in the record.
+    fn told_name(&self, name: &str, scratch: &mut Scratch) -> String {
+        let mut name = name.to_owned();
+        self.response_judge(&self.config, &self.vault).hide(&mut name, scratch);
+        name
+    }
+
+    #[allow(clippy::too_many_arguments)]
     fn ask(
         &mut self,
         stage: &'static str,
@@ -216,8 +226,11 @@ impl Session {
         cost: f64,
         then: Then,
         now_ms: u64,
+        scratch: &mut Scratch,
     ) -> Flow {
         let config = self.config.clone();
+        let host = self.told_name(&String::from_utf8_lossy(&self.facts.authority), scratch);
+        let path = self.told_name(&self.facts.path, scratch);
         let record = &self.record;
         let model = self.asked.model.as_deref();
         let (dialect, operation) = (record.dialect.unwrap_or_default(), record.operation.unwrap_or_default());
@@ -258,6 +271,8 @@ impl Session {
             operation: record.operation,
             model: model.map(short),
             server: Some(short(&self.asked.server)).filter(|s| !s.is_empty()),
+            host: &host,
+            path: &path,
             estimated_cost_usd: cost,
             calls: &wanted.calls,
         };

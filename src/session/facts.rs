@@ -9,6 +9,10 @@ pub struct Facts {
     pub method: String,
     /// `:path` without the query.
     pub path: String,
+    /// `:path` as it is.
+    pub target: String,
+    /// `:authority` as it is.
+    pub authority: Vec<u8>,
     /// `:authority` without the port, lower case.
     pub host: String,
     /// `content-type`, lower case.
@@ -41,13 +45,19 @@ impl Facts {
             {
                 facts.mcp.push((name, value.clone()));
             }
+            if name == b":authority" {
+                facts.authority.clone_from(value);
+            }
             let Ok(value) = std::str::from_utf8(value) else {
                 facts.ambiguous |= is_decisive(name);
                 continue;
             };
             match name.as_slice() {
                 b":method" => facts.method = value.to_owned(),
-                b":path" => facts.path = value.split(['?', '#']).next().unwrap_or_default().to_owned(),
+                b":path" => {
+                    facts.target = value.to_owned();
+                    facts.path = value.split(['?', '#']).next().unwrap_or_default().to_owned();
+                }
                 b":authority" => facts.host = host(value),
                 b"content-type" => {
                     facts.ambiguous |= std::mem::replace(&mut seen_type, true);

@@ -114,8 +114,10 @@ impl Session {
     }
 
     /// Ask whether the request is usual, before its budget is reserved.
-    pub(super) fn weigh(&mut self, plan: Plan, ask: &Amounts, now_ms: u64) -> Flow {
-        let Some(blocks) = self.habits().map(Habits::blocks) else { return self.consent(plan, now_ms) };
+    pub(super) fn weigh(&mut self, plan: Plan, ask: &Amounts, now_ms: u64, scratch: &mut Scratch) -> Flow {
+        let Some(blocks) = self.habits().map(Habits::blocks) else {
+            return self.consent(plan, now_ms, scratch);
+        };
         let model = self.asked.model.as_deref().unwrap_or_default();
         let input = ask.input;
         let least = [1, input, self.amounts(model, input, 0, 0).cost_nano];
@@ -130,8 +132,8 @@ impl Session {
         self.usual.asked = false;
         match (std::mem::take(&mut self.phase), outcome) {
             (Phase::Operator(subject), outcome) => self.shown(&subject, outcome, now_ms),
-            (Phase::Weighing(plan), Outcome::Read(reading)) => self.weighed(*plan, reading, now_ms),
-            (Phase::Weighing(plan), _) => self.unweighed(*plan, now_ms),
+            (Phase::Weighing(plan), Outcome::Read(reading)) => self.weighed(*plan, reading, now_ms, scratch),
+            (Phase::Weighing(plan), _) => self.unweighed(*plan, now_ms, scratch),
             (phase, outcome) => {
                 self.phase = phase;
                 match outcome {
@@ -146,7 +148,13 @@ impl Session {
         }
     }
 
-    fn weighed(&mut self, plan: Plan, mut reading: Reading, now_ms: u64) -> Flow {
+    fn weighed(
+        &mut self,
+        plan: Plan,
+        mut reading: Reading,
+        now_ms: u64,
+        scratch: &mut Scratch,
+    ) -> Flow {
         self.usual.known = reading.known.take();
         let worst = self.note_found(&reading, Direction::Request);
         // What would be refused is not learned in monitor mode either.
@@ -165,7 +173,7 @@ impl Session {
             }
         }
         self.usual.passed = true;
-        self.consent(plan, now_ms)
+        self.consent(plan, now_ms, scratch)
     }
 
     fn blocks(&self) -> Kinds {
@@ -173,7 +181,7 @@ impl Session {
     }
 
     /// The baseline is out of order: that denies where a policy relies on it.
-    fn unweighed(&mut self, plan: Plan, now_ms: u64) -> Flow {
+    fn unweighed(&mut self, plan: Plan, now_ms: u64, scratch: &mut Scratch) -> Flow {
         if self.blocks().is_empty() {
             self.gap(CoverageState::Partial, "fault.baseline");
         } else if !self.passes_faults("fault.baseline")
@@ -185,7 +193,7 @@ impl Session {
         {
             return Flow::Hold;
         }
-        self.consent(plan, now_ms)
+        self.consent(plan, now_ms, scratch)
     }
 
     /// Put what was found into the record. What is worst of it.

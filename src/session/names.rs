@@ -152,7 +152,7 @@ impl Judge<'_> {
         }
         let mut verdict = Verdict::default();
         let mut rule = self.rule_in(name, |_| true, scratch, &mut verdict);
-        if rule.is_none() && !name.bytes().all(|b| b.is_ascii_graphic()) {
+        if rule.is_none() && !name.bytes().all(|b| b.is_ascii_graphic() && b != b'%') {
             let mut hits = Vec::new();
             self.views(name, SpanKind::Other, Extent::Whole, scratch, &mut verdict, 0, &mut hits);
             rule = hits.first().map(|hit| hit.rule);

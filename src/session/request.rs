@@ -246,7 +246,7 @@ impl Session {
                 return Flow::Hold;
             }
             self.note_names(&Request::default(), scratch);
-            return self.admit(Plan::default(), now_ms);
+            return self.admit(Plan::default(), now_ms, scratch);
         }
         let doc = match Doc::parse(body) {
             Ok(doc) => doc,
@@ -277,7 +277,7 @@ impl Session {
         self.note_names(&request, scratch);
         self.note_request(&request, &doc, scratch);
         match self.plan(body, &doc, &request, verdict) {
-            Ok(plan) => self.admit(plan, now_ms),
+            Ok(plan) => self.admit(plan, now_ms, scratch),
             Err(flow) => flow,
         }
     }
