@@ -195,6 +195,42 @@ fn where_a_call_goes_is_part_of_it_and_shown() {
 }
 
 #[test]
+fn names_that_hold_values_are_not_told() {
+    let config = asking(json!({ "tools": ["*"] }), json!({}));
+    let mut ids = Vec::new();
+    for (name, shown) in [
+        ("mail_jane.doe@example.com", "[EMAIL]"),
+        ("mail_john.doe@example.com", "[EMAIL]"),
+        ("mail jane.doe@example.com", "[EMAIL]"),
+        ("jane.doe\u{ff20}example.com", "[EMAIL]"),
+        ("get", "get"),
+    ] {
+        let asked = question(&config, "ann", "/jira/mcp", &mcp(json!(1), name, &json!({}))).unwrap();
+        assert_eq!(asked["calls"][0]["name"], json!(shown), "{asked}");
+        assert!(!ids.contains(&asked["id"]), "the id is of the name itself");
+        ids.push(asked["id"].clone());
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({}))));
+        exchange.answer("200", "application/json", &[&said(calls(name, "{}"), (5, 5))]);
+        let asked: Value = serde_json::from_str(&exchange.asked.take().unwrap().body).unwrap();
+        assert_eq!(asked["calls"][0]["name"], json!(shown), "{asked}");
+    }
+    let asked = question(&config, "ann", "/jane.doe@example.com/mcp", &mcp(json!(1), "get", &json!({})));
+    assert_eq!(asked.unwrap()["server"], json!("[EMAIL]"));
+    let long = format!("a{}", "\u{e9}".repeat(100));
+    let asked = question(&config, "ann", "/jira/mcp", &mcp(json!(1), &long, &json!({}))).unwrap();
+    assert_eq!(asked["calls"][0]["name"].as_str().unwrap().len(), 127, "cut at a character");
+    let body = chat("hi", json!({ "model": "jane.doe@example.com", "max_tokens": 9 }));
+    let mut worker = Worker::default();
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &body));
+    exchange.answer("200", "application/json", &[&said(calls("get", "{}"), (5, 5))]);
+    let asked: Value = serde_json::from_str(&exchange.asked.take().unwrap().body).unwrap();
+    assert_eq!(asked["model"], json!("[EMAIL]"));
+}
+
+#[test]
 fn what_becomes_of_each_answer() {
     for (service, status, word, code, sent) in [
         (json!({}), 200, "allow", "", true),

@@ -16,7 +16,7 @@ use super::vault::Vault;
 use super::{Command, Flow, Phase, Session};
 use crate::approval::{self, Call, Decision, Question};
 use crate::audit::{ApprovalLine, CoverageState, Digest, Outcome};
-use crate::limits::{MAX_APPROVAL_ARGUMENTS, MAX_APPROVAL_CALLS, MAX_RECORDED_NAME};
+use crate::limits::{MAX_APPROVAL_ARGUMENTS, MAX_APPROVAL_CALLS};
 use crate::policy::{Action, Actions, Approval, Ruling};
 use crate::rules::Category;
 use crate::text::{Encoding, Span, SpanKind};
@@ -114,7 +114,7 @@ impl Session {
     fn told(&self, name: &str, arguments: &[u8], scratch: &mut Scratch) -> Call {
         let shows = self.approval().is_some_and(|a| a.show_arguments);
         Call {
-            name: short(name).to_owned(),
+            name: self.told_name(name, scratch),
             args_hash: (!arguments.is_empty()).then(|| self.config.hasher.digest(arguments)),
             bytes: arguments.len(),
             arguments: if shows { self.masked(arguments, scratch) } else { None },
@@ -231,6 +231,8 @@ impl Session {
         let config = self.config.clone();
         let host = self.told_name(&String::from_utf8_lossy(&self.facts.authority), scratch);
         let path = self.told_name(&self.facts.path, scratch);
+        let named = self.asked.model.as_deref().map(|model| self.told_name(model, scratch));
+        let server = self.told_name(&self.asked.server, scratch);
         let record = &self.record;
         let model = self.asked.model.as_deref();
         let (dialect, operation) = (record.dialect.unwrap_or_default(), record.operation.unwrap_or_default());
@@ -269,8 +271,8 @@ impl Session {
             policy: record.policy.as_deref(),
             dialect: record.dialect,
             operation: record.operation,
-            model: model.map(short),
-            server: Some(short(&self.asked.server)).filter(|s| !s.is_empty()),
+            model: named.as_deref(),
+            server: Some(server.as_str()).filter(|s| !s.is_empty()),
             host: &host,
             path: &path,
             estimated_cost_usd: cost,
@@ -359,12 +361,6 @@ impl Session {
     }
 }
 
-/// A name as the record has it.
-fn short(name: &str) -> &str {
-    let end = (0..=MAX_RECORDED_NAME).rev().find(|at| name.is_char_boundary(*at));
-    name.get(..end.unwrap_or_default()).unwrap_or_default()
-}
-
 /// A JSON-RPC body, or a message of A2A, without what an SDK makes anew when it
 /// tries again. Ids at any other place are part of what is asked.
 fn without_ids(doc: &Doc<'_>) -> Vec<u8> {
@@ -403,12 +399,5 @@ mod tests {
         let message = r#"{"id":1,"params":{"message":{"messageId":"a","parts":[{"data":{"messageId":1}}]}}}"#;
         assert_eq!(essence(message), essence(&message.replace("\"a\"", "\"b\"")));
         assert_ne!(essence(message), essence(&message.replace("\"messageId\":1", "\"messageId\":2")));
-    }
-
-    #[test]
-    fn long_names_are_cut_at_a_character() {
-        assert_eq!(short("é"), "é");
-        let long = format!("a{}", "é".repeat(100));
-        assert_eq!(short(&long).len(), 127);
     }
 }
