@@ -28,6 +28,9 @@ pub const MAX_STREAM_EVENT_BYTES: usize = 1024 * 1024;
 /// Text channels alive in one stream: choices x blocks x tool calls.
 pub const MAX_STREAM_CHANNELS: usize = 256;
 
+/// Longest name of a call that comes in pieces, in bytes.
+pub const MAX_JOINED_NAME: usize = 1024;
+
 /// Bytes withheld from a client over all channels of one stream while a match
 /// may still grow. Reached only by a stream built for it; then the stream is
 /// cut with the dialect's error event.

@@ -164,7 +164,11 @@ fn where_a_call_goes_is_part_of_it_and_shown() {
             ("x-agent-id", "ann"),
             ("content-type", "application/json"),
         ];
-        assert!(!exchange.send(&headers, &[], Some(&body)) && exchange.reply.is_none(), "{:?}", exchange.reply);
+        assert!(
+            !exchange.send(&headers, &[], Some(&body)) && exchange.reply.is_none(),
+            "{:?}",
+            exchange.reply
+        );
         serde_json::from_str(&exchange.asked.take().unwrap().body).unwrap()
     };
     let one = ask("a.test:1", "/jira/mcp?tenant=test&n=1");
@@ -480,7 +484,12 @@ fn a_call_without_arguments_is_asked_about_before_the_next() {
     let both = [("db.all".into(), String::new()), ("db.read".into(), "{\"t\":1}".into())];
     let (sent, questions, _) = allowed(&config, GEMINI, &hi(), &body);
     assert_eq!((told(&questions), sent), (both.to_vec(), body));
-    let line = |call: Value| format!("{}\n", json!({ "model": "m", "message": { "role": "assistant", "content": "", "tool_calls": [{ "function": call }] }, "done": false }));
+    let line = |call: Value| {
+        format!(
+            "{}\n",
+            json!({ "model": "m", "message": { "role": "assistant", "content": "", "tool_calls": [{ "function": call }] }, "done": false })
+        )
+    };
     let body = line(json!({ "name": "db.all" }))
         + &line(json!({ "name": "db.read", "arguments": { "t": 1 } }))
         + "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true}\n";
@@ -493,7 +502,8 @@ fn a_call_without_arguments_is_asked_about_before_the_next() {
 fn a_second_name_behind_arguments_is_a_fault() {
     let config = tools();
     let delta = |call: Value| json!({ "tool_calls": [{ "index": 0, "function": call }] });
-    for (one, two) in [("db.drop", "db.read"), ("db.drop", "db.drop"), ("db.drop", "get"), ("get", "db.drop")] {
+    for (one, two) in [("db.drop", "db.read"), ("db.drop", "db.drop"), ("db.drop", "get"), ("get", "db.drop")]
+    {
         let deltas = deltas(
             &[
                 delta(json!({ "name": one, "arguments": "" })),
@@ -582,18 +592,28 @@ fn a_call_told_again_is_one_call() {
     let event = |value: Value| format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap());
     let item = |arguments: &str| json!({ "type": "function_call", "id": "f", "call_id": "c", "name": "db.pay", "arguments": arguments });
     let all = "{\"usd\":1}";
-    let begin = |i: usize| event(json!({ "type": "response.output_item.added", "output_index": i, "item": item("") }));
-    let ended = |i: usize| event(json!({ "type": "response.output_item.done", "output_index": i, "item": item(all) }));
+    let begin = |i: usize| {
+        event(json!({ "type": "response.output_item.added", "output_index": i, "item": item("") }))
+    };
+    let ended = |i: usize| {
+        event(json!({ "type": "response.output_item.done", "output_index": i, "item": item(all) }))
+    };
     let call = |i: usize| {
         begin(i)
-            + &event(json!({ "type": "response.function_call_arguments.delta", "output_index": i, "item_id": "f", "delta": all }))
-            + &event(json!({ "type": "response.function_call_arguments.done", "output_index": i, "item_id": "f", "arguments": all }))
+            + &event(
+                json!({ "type": "response.function_call_arguments.delta", "output_index": i, "item_id": "f", "delta": all }),
+            )
+            + &event(
+                json!({ "type": "response.function_call_arguments.done", "output_index": i, "item_id": "f", "arguments": all }),
+            )
             + &ended(i)
     };
     let thought = json!({ "type": "reasoning", "id": "r", "summary": [] });
     let end = |calls: usize| {
         let output: Vec<_> = [thought.clone()].into_iter().chain((0..calls).map(|_| item(all))).collect();
-        event(json!({ "type": "response.completed", "response": { "id": "r", "status": "completed", "output": output } }))
+        event(
+            json!({ "type": "response.completed", "response": { "id": "r", "status": "completed", "output": output } }),
+        )
     };
     let ask = json!({ "model": "m", "stream": true, "input": "hi" });
     for (body, calls) in [
@@ -608,6 +628,44 @@ fn a_call_told_again_is_one_call() {
         assert_eq!(told(&questions), vec![("db.pay".to_owned(), all.to_owned()); calls], "{body}");
         assert_eq!(sent, body);
     }
+}
+
+#[test]
+fn a_name_in_equal_pieces_is_joined_too() {
+    let delta = |name: &str| json!({ "tool_calls": [{ "index": 0, "function": { "name": name } }] });
+    let body = deltas(&["s", "s", "n"].map(delta), "tool_calls").concat();
+    let config = asking(json!({ "tools": ["ssn"] }), json!({}));
+    let (_, questions, _) = streamed(&config, &[&body], "allow", 0);
+    assert_eq!(told(&questions), [("ssn".to_owned(), String::new())]);
+    let denying = common::config(json!([{ "name": "p", "tools": { "deny": ["ssn"] } }]), json!({}));
+    let (_, _, record) = streamed(&denying, &[&body], "allow", 0);
+    assert_eq!(record["deny_reason"], json!("policy.tool_called"));
+    let (sent, _, record) = streamed(&denying, &[&deltas(&["s", "s"].map(delta), "stop").concat()], "", 0);
+    assert!(sent.ends_with(b"[DONE]\n\n"), "{record}");
+}
+
+#[test]
+fn names_in_pieces_have_a_limit() {
+    let config = config(json!([{ "name": "p" }]), json!({}));
+    let run = |names: &[String]| {
+        let delta = |name: &String| json!({ "tool_calls": [{ "index": 0, "function": { "name": name } }] });
+        let events: Vec<_> = names.iter().map(delta).collect();
+        let (_, _, record) = streamed(&config, &[&deltas(&events, "tool_calls").concat()], "", 0);
+        record
+    };
+    let long = run(&["x".repeat(1025)]);
+    assert_eq!((&long["deny_reason"], &long["outcome"]), (&json!("stream.channels"), &json!("refused")));
+    let pieces: Vec<_> = (0..300).map(|i| format!("n{i:03}")).collect();
+    assert_eq!(run(&pieces[..256])["outcome"], json!("complete"));
+    assert_eq!(run(&pieces[..257])["deny_reason"], json!("stream.channels"));
+    // Upstreams that say the name with every piece of the arguments.
+    assert_eq!(run(&vec!["get_weather".to_owned(); 300])["outcome"], json!("complete"));
+    // Another API: every one of these is a call.
+    let calls: Vec<_> =
+        pieces.iter().map(|name| json!({ "functionCall": { "name": name, "args": {} } })).collect();
+    let body = gemini(&Value::from(calls));
+    let (sent, _, record) = allowed(&config, GEMINI, &hi(), &body);
+    assert_eq!((sent, &record["outcome"]), (body, &json!("complete")));
 }
 
 #[test]

@@ -20,7 +20,9 @@ use crate::audit::digest::hex;
 use crate::baseline::Kind;
 use crate::baseline::kind::{tag, tagged};
 use crate::config::Config;
-use crate::limits::{MAX_APPROVAL_CALLS, MAX_HELD_BYTES, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS};
+use crate::limits::{
+    MAX_APPROVAL_CALLS, MAX_HELD_BYTES, MAX_JOINED_NAME, MAX_LISTED_TOOLS, MAX_STREAM_CHANNELS,
+};
 use crate::policy::access::{Pinned, Unpinned};
 use crate::policy::{Act, Policy};
 use crate::text::escape;
@@ -254,10 +256,16 @@ impl Gate {
             let name = self.name(call);
             // SDKs join the names that come for one call; other dialects send
             // several calls on a channel. Joined they must not be what is denied.
-            let joined = match self.names.get(channel) {
-                Some(before) if *before != name => format!("{before}{name}"),
-                _ => name.clone(),
-            };
+            let known = self.names.get(channel).map(String::as_str).unwrap_or_default();
+            let mut joined = [known, &name].concat();
+            if joined.len() > MAX_JOINED_NAME {
+                let (whole, repeated) = (comes_whole(call, data), known.ends_with(&name));
+                if name.len() > MAX_JOINED_NAME || !(whole || repeated) {
+                    return Err("stream.channels");
+                }
+                // Many calls in a row, of which none is a piece of a name.
+                joined.clone_from(&name);
+            }
             let denied = self.policy().is_some_and(|p| p.access.tools.denies(&joined));
             if denied || !self.permits(&name) {
                 self.deny(CALLED)?;
@@ -356,7 +364,9 @@ impl Gate {
     pub(super) fn hear(&mut self, channel: &Channel, more: &str) {
         let Some(open) = self.open.get_mut(channel) else { return };
         open.begun = true;
-        if let Some(open) = Some(open).filter(|open| !self.enforced && open.heard.len() + more.len() <= MAX_HELD_BYTES) {
+        if let Some(open) =
+            Some(open).filter(|open| !self.enforced && open.heard.len() + more.len() <= MAX_HELD_BYTES)
+        {
             open.heard.push_str(more);
         }
     }
@@ -453,13 +463,23 @@ pub(super) fn merge(edits: Vec<Edit>, mut cuts: Vec<Edit>) -> Vec<Edit> {
     all
 }
 
+/// Its arguments are a value, not the text of one: dialects that say them so
+/// send no names in pieces.
+fn comes_whole(call: &ToolCall, body: &[u8]) -> bool {
+    let Some(range) = &call.arguments else { return false };
+    body.get(range.start) == Some(&b'{') && !is_in_string(range.start, body)
+}
+
+fn is_in_string(start: usize, body: &[u8]) -> bool {
+    start.checked_sub(1).and_then(|at| body.get(at)) == Some(&b'"')
+}
+
 /// Arguments of a call as a JSON document.
 pub(super) fn arguments(call: &ToolCall, body: &[u8]) -> Vec<u8> {
     let Some(range) = call.arguments.clone() else { return Vec::new() };
     let raw = body.get(range.clone()).unwrap_or_default();
-    let in_string = range.start.checked_sub(1).and_then(|at| body.get(at)) == Some(&b'"');
     let mut text = String::new();
-    if !in_string || escape::unescape_json(raw, &mut text).is_err() {
+    if !is_in_string(range.start, body) || escape::unescape_json(raw, &mut text).is_err() {
         return raw.to_vec();
     }
     text.into_bytes()

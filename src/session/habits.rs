@@ -148,13 +148,7 @@ impl Session {
         }
     }
 
-    fn weighed(
-        &mut self,
-        plan: Plan,
-        mut reading: Reading,
-        now_ms: u64,
-        scratch: &mut Scratch,
-    ) -> Flow {
+    fn weighed(&mut self, plan: Plan, mut reading: Reading, now_ms: u64, scratch: &mut Scratch) -> Flow {
         self.usual.known = reading.known.take();
         let worst = self.note_found(&reading, Direction::Request);
         // What would be refused is not learned in monitor mode either.

@@ -28,8 +28,9 @@ pub(super) enum Cut {
     Unreadable(&'static str),
 }
 
+/// What the gate says: a rule's code, or what is wrong with the stream.
 pub(super) fn refused(code: &'static str) -> Cut {
-    Cut::Blocked(code.to_owned())
+    if code.starts_with("stream.") { Cut::Unreadable(code) } else { Cut::Blocked(code.to_owned()) }
 }
 
 pub(super) fn blocked(rule: Option<String>, exhausted: bool) -> Result<(), Cut> {
