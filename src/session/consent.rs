@@ -229,7 +229,7 @@ impl Session {
         scratch: &mut Scratch,
     ) -> Flow {
         let config = self.config.clone();
-        let host = self.told_name(&String::from_utf8_lossy(&self.facts.authority), scratch);
+        let host = self.told_name(std::str::from_utf8(&self.facts.authority).unwrap_or_default(), scratch);
         let path = self.told_name(&self.facts.path, scratch);
         let named = self.asked.model.as_deref().map(|model| self.told_name(model, scratch));
         let server = self.told_name(&self.asked.server, scratch);
