@@ -202,8 +202,9 @@ impl Session {
         now_ms: u64,
         scratch: &mut Scratch,
     ) -> Flow {
-        let what: Vec<&[u8]> =
-            called.iter().flat_map(|(name, json)| [name.as_bytes(), json.as_slice()]).collect();
+        let (authority, target) = (self.facts.authority.clone(), self.facts.target.clone());
+        let mut what = vec![authority.as_slice(), target.as_bytes()];
+        what.extend(called.iter().flat_map(|(name, json)| [name.as_bytes(), json.as_slice()]));
         let calls = called.iter().map(|(name, json)| self.told(name, json, scratch)).collect();
         let wanted = Wanted { why: vec![approval::TOOL], calls, essence: String::new() };
         self.ask("answer", &wanted, &what, 0.0, then, now_ms, scratch)
