@@ -3,9 +3,6 @@ filter between them and the client."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -25,9 +22,9 @@ sys.path[:0] = [str(ROOT / "tests" / "envoy"), str(ROOT / "scripts")]
 
 from client import Http1, Response  # noqa: E402
 from render import render  # noqa: E402
+from sign import base64url, sign  # noqa: E402
 from upstream import Delay, Recorded, Reply, Upstream, chat_reply, chat_stream  # noqa: E402
 
-ISSUER = "https://login.example.com/"
 # V8 compiles the module before Envoy listens; on a busy machine that takes a while.
 READY_WITHIN = 120.0
 MODELS = ("primary", "secondary", "quarantine")
@@ -129,10 +126,7 @@ class Stage:
 
     def token(self, subject: str, group: str) -> str:
         """A token as an identity provider would sign it."""
-        claims = {"iss": ISSUER, "sub": subject, "groups": [group], "exp": int(time.time()) + 86400}
-        head, body = (base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
-        signature = hmac.digest(self.key, f"{head}.{body}".encode(), hashlib.sha256)
-        return f"{head}.{body}.{base64url(signature)}"
+        return sign(subject, [group], self.key)
 
     def ask(self, body: bytes, who: tuple[str, str] | None) -> Exchange:
         """Send a chat completion request, and gather what all sides saw."""
@@ -210,10 +204,6 @@ def stop_process(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def fault(status: int, message: str) -> Reply:
