@@ -256,6 +256,27 @@ fn a_name_that_is_no_string_is_a_name() {
     }
 }
 
+/// As a rule the steps have told it before; nothing keeps a server to that.
+#[test]
+fn a_call_told_only_at_the_end_of_an_interaction_is_judged() {
+    let config = policy(json!({ "tools": { "deny": ["rm.*"] } }));
+    let ask = json!({ "model": "m", "input": "hi", "stream": true }).to_string();
+    for (name, passes) in [("get.all", true), ("rm.all", false)] {
+        let call = json!({ "type": "function_call", "id": "g", "name": name, "arguments": { "t": 1 } });
+        let end = json!({ "event_type": "interaction.complete",
+            "interaction": { "id": "i", "status": "completed", "outputs": [call] } });
+        let mut worker = Worker::default();
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", "/v1beta/interactions", ask.as_bytes()));
+        exchange.open("200", "text/event-stream");
+        exchange.chunk(format!("event: interaction.complete\ndata: {end}\n\n").as_bytes(), true);
+        let said = String::from_utf8(exchange.response.clone()).unwrap();
+        assert_eq!(said.contains(name), passes, "{said}");
+        let code = if passes { Value::Null } else { json!("policy.tool_called") };
+        assert_eq!(exchange.finish()["deny_reason"], code);
+    }
+}
+
 #[test]
 fn a_name_that_comes_in_parts_is_judged_whole() {
     let config = policy(json!({ "tools": { "deny": ["shell"] } }));
