@@ -364,6 +364,8 @@ def test_a_question_says_what_the_manual_says(envoy, upstream, service):
         "operation": "chat",
         "model": "dear",
         "server": None,
+        "host": "models.test",
+        "path": "/v1/chat/completions",
         "calls": [],
     }
 
