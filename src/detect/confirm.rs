@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::engine::{Engine, Input, Match, Outcome, Parts, Plan, Split, View};
 use super::scratch::{Candidate, Scratch};
-use super::unit::{Accept, Broken};
+use super::unit::{Accept, Broken, Walk};
 use crate::rules::{RuleIndex, TextView};
 
 /// Ends of one pattern that are tried, longest first, until its checks hold.
@@ -138,11 +138,16 @@ impl<'s> Confirm<'s> {
                 if walk.alive {
                     self.hold(candidate.at);
                 }
-                self.spend(walk.steps + accepts.len() + CANDIDATE_STEPS);
-                self.exhausted |= !self.budget.take_states(walk.built);
+                self.pay(&walk);
+                self.spend(accepts.len());
             }
             Err(Broken) => self.exhausted = true,
         }
+    }
+
+    fn pay(&mut self, walk: &Walk) {
+        self.spend(walk.steps + CANDIDATE_STEPS);
+        self.exhausted |= !self.budget.take_states(walk.built);
     }
 
     fn spend(&mut self, steps: usize) {
@@ -227,20 +232,21 @@ impl<'s> Confirm<'s> {
         let caches = &mut self.scratch.caches;
         let (mut one, mut other) = (Vec::new(), std::mem::take(&mut self.scratch.splits));
         other.clear();
-        let mut steps = 4 * CANDIDATE_STEPS;
-        steps += parts.lead.forward(caches, text, from, to - from, true, &mut one)?.steps;
-        steps += parts.rest_back.backward(caches, text, to, from, &mut other)?;
+        let lead = parts.lead.forward(caches, text, from, to - from, true, &mut one)?;
+        let rest = parts.rest_back.backward(caches, text, to, from, &mut other)?;
+        let mut all = lead.and(rest);
         let start = common(&one, &other).min();
         let mut end = None;
         if let Some(start) = start {
             one.clear();
             other.clear();
-            steps += parts.body.forward(caches, text, start, to - start, true, &mut one)?.steps;
-            steps += parts.trail_back.backward(caches, text, to, start, &mut other)?;
+            all = all.and(parts.body.forward(caches, text, start, to - start, true, &mut one)?);
+            all = all.and(parts.trail_back.backward(caches, text, to, start, &mut other)?);
             end = common(&one, &other).max();
         }
         self.scratch.splits = other;
-        self.spend(steps);
+        self.pay(&all);
+        self.spend(3 * CANDIDATE_STEPS);
         Ok(start.zip(end).map(|(start, end)| start..end))
     }
 

@@ -45,6 +45,13 @@ pub(super) struct Walk {
     pub(super) alive: bool,
 }
 
+impl Walk {
+    /// What both cost.
+    pub(super) fn and(self, other: Walk) -> Walk {
+        Walk { steps: self.steps + other.steps, built: self.built + other.built, alive: false }
+    }
+}
+
 impl Automaton {
     pub(super) fn new(id: usize, patterns: Vec<Hir>, reverse: bool) -> Automaton {
         Automaton { id, patterns, reverse, dfa: OnceLock::new() }
@@ -100,27 +107,12 @@ impl Automaton {
         from: usize,
         floor: usize,
         accepts: &mut Vec<Accept>,
-    ) -> Result<usize, Broken> {
+    ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
         let cache = caches.get(self.id, dfa)?;
-        let mut state = start_state(dfa, cache, text.get(from).copied())?;
-        for (i, &byte) in text.get(floor..from).unwrap_or_default().iter().enumerate().rev() {
-            state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
-            if state.is_match() {
-                push_accepts(dfa, cache, state, floor + i + 1, accepts);
-            } else if state.is_dead() {
-                return Ok(from - floor - i);
-            }
-        }
-        state = match floor.checked_sub(1).and_then(|i| text.get(i)) {
-            Some(&byte) => dfa.next_state(cache, state, byte),
-            None => dfa.next_eoi_state(cache, state),
-        }
-        .map_err(|_| Broken)?;
-        if state.is_match() {
-            push_accepts(dfa, cache, state, floor, accepts);
-        }
-        Ok(from - floor)
+        let before = Size::of(cache);
+        let steps = walk_back(dfa, cache, text, from, floor, accepts)?;
+        Ok(Walk { steps, built: before.built_since(cache), alive: false })
     }
 }
 
@@ -168,6 +160,35 @@ fn walk(
     Ok((steps, !at_end && can_go_on(dfa, cache, state)?))
 }
 
+/// Bytes walked.
+fn walk_back(
+    dfa: &DFA,
+    cache: &mut Cache,
+    text: &[u8],
+    from: usize,
+    floor: usize,
+    accepts: &mut Vec<Accept>,
+) -> Result<usize, Broken> {
+    let mut state = start_state(dfa, cache, text.get(from).copied())?;
+    for (i, &byte) in text.get(floor..from).unwrap_or_default().iter().enumerate().rev() {
+        state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
+        if state.is_match() {
+            push_accepts(dfa, cache, state, floor + i + 1, accepts);
+        } else if state.is_dead() {
+            return Ok(from - floor - i);
+        }
+    }
+    state = match floor.checked_sub(1).and_then(|i| text.get(i)) {
+        Some(&byte) => dfa.next_state(cache, state, byte),
+        None => dfa.next_eoi_state(cache, state),
+    }
+    .map_err(|_| Broken)?;
+    if state.is_match() {
+        push_accepts(dfa, cache, state, floor, accepts);
+    }
+    Ok(from - floor)
+}
+
 /// How much an automaton's cache held.
 struct Size {
     bytes: usize,
@@ -181,8 +202,9 @@ impl Size {
 
     fn built_since(&self, cache: &Cache) -> usize {
         let now = Size::of(cache);
-        let cleared = now.clears.saturating_sub(self.clears);
-        (now.bytes + cleared * CACHE_BYTES).saturating_sub(self.bytes)
+        // A cache that was cleared on the way held nothing then.
+        let held = if now.clears == self.clears { self.bytes } else { 0 };
+        now.bytes.saturating_sub(held)
     }
 }
 
@@ -203,5 +225,33 @@ fn can_go_on(dfa: &DFA, cache: &mut Cache, state: State) -> Result<bool, Broken>
 fn push_accepts(dfa: &DFA, cache: &Cache, state: State, at: usize, accepts: &mut Vec<Accept>) {
     for i in 0..dfa.match_len(cache, state) {
         accepts.push(Accept { pattern: dfa.match_pattern(cache, state, i).as_u32(), at });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_tell_of_the_states_they_build_in_both_directions() {
+        let pattern =
+            Hir::concat(vec![regex_syntax::parse("[a-z]{2,9}[0-9]{1,9}").unwrap()]);
+        for reverse in [false, true] {
+            let automaton = Automaton::new(0, vec![pattern.clone()], reverse);
+            let (mut caches, mut accepts) = (Caches::default(), Vec::new());
+            let mut walk = |text: &[u8]| {
+                accepts.clear();
+                let walk = match reverse {
+                    false => automaton.forward(&mut caches, text, 0, text.len(), true, &mut accepts),
+                    true => automaton.backward(&mut caches, text, text.len(), 0, &mut accepts),
+                };
+                assert!(!accepts.is_empty());
+                walk.unwrap().built
+            };
+            assert!(walk(b"abc123") > 0, "{reverse}");
+            assert_eq!(walk(b"abd124"), 0, "{reverse}");
+            assert!(walk(b"abcdef123456") > 0, "{reverse}");
+        }
     }
 }
