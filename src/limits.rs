@@ -104,6 +104,14 @@ pub const VIEW_BYTES_PER_BYTE: usize = 4;
 /// See [`VIEW_BYTES_PER_BYTE`]. Lets a short text have every view.
 pub const VIEW_BYTES_BASE: usize = 16 * 1024;
 
+/// Bytes of what one compressed run inflates to: as much as a model reads of an
+/// attachment. A bomb is cut here, which counts as a budget that ended.
+pub const MAX_INFLATED_BYTES: usize = 64 * 1024;
+
+/// Bytes that all compressed runs of a text, or of a view, may inflate to beyond
+/// [`VIEW_BYTES_PER_BYTE`] times its own.
+pub const INFLATED_BYTES_BASE: usize = 4 * 1024;
+
 /// Bytes of one pattern as written.
 pub const MAX_PATTERN_BYTES: usize = 4096;
 

@@ -235,8 +235,7 @@ mod tests {
 
     #[test]
     fn walks_tell_of_the_states_they_build_in_both_directions() {
-        let pattern =
-            Hir::concat(vec![regex_syntax::parse("[a-z]{2,9}[0-9]{1,9}").unwrap()]);
+        let pattern = Hir::concat(vec![regex_syntax::parse("[a-z]{2,9}[0-9]{1,9}").unwrap()]);
         for reverse in [false, true] {
             let automaton = Automaton::new(0, vec![pattern.clone()], reverse);
             let (mut caches, mut accepts) = (Caches::default(), Vec::new());

@@ -15,6 +15,14 @@ pub(super) trait Sink {
     /// `text` was made from the source bytes `source`, as one unit.
     fn put(&mut self, text: &str, source: Range<usize>);
 
+    /// More would have been written but for a cap: all that follows is dropped.
+    fn overflow(&mut self) {}
+
+    /// Whether anything that is written is dropped.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// `n` bytes of the source were looked at. Tests sum these to show that
     /// every step is linear; release builds drop the call.
     fn looked(&mut self, n: usize) {
@@ -69,6 +77,14 @@ impl Sink for Writer<'_> {
 
     fn put(&mut self, text: &str, _source: Range<usize>) {
         self.append(text);
+    }
+
+    fn overflow(&mut self) {
+        self.full = true;
+    }
+
+    fn is_full(&self) -> bool {
+        self.full
     }
 
     #[cfg(test)]

@@ -37,6 +37,7 @@ attacks!(
     "confusables",
     "context-words",
     "counters",
+    "deflate",
     "entities",
     "escapes",
     "invisible",

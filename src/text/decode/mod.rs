@@ -7,9 +7,11 @@
 mod base;
 mod codes;
 mod escapes;
+mod inflate;
 
 use std::ops::Range;
 
+use self::inflate::Inflater;
 use super::step::Sink;
 use super::{Traits, Transforms};
 
@@ -50,8 +52,15 @@ pub(super) fn run<S: Sink>(wanted: Wanted, input: &str, sink: &mut S) -> Transfo
     let bytes = input.as_bytes();
     let mut fired = Transforms::NONE;
     let (mut at, mut kept) = (0, 0);
-    let mut pass =
-        Pass { input, wanted: wanted.0, tried: [0; DECODERS.len()], word_end: 0, run_end: 0, token_end: 0 };
+    let mut pass = Pass {
+        input,
+        wanted: wanted.0,
+        tried: [0; DECODERS.len()],
+        word_end: 0,
+        run_end: 0,
+        token_end: 0,
+        inflater: Inflater::new(input.len()),
+    };
     loop {
         at = pass.next_start(at);
         if at >= bytes.len() {
@@ -83,6 +92,8 @@ enum Content {
     Char(char),
     /// A run, decoded again by the same decoder when written.
     Run(Decoder, Charset),
+    /// What a run was inflated to, and whether that was cut.
+    Inflated(String, bool),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,10 +105,17 @@ enum Charset {
 
 impl Found {
     fn write<S: Sink>(&self, input: &str, at: usize, sink: &mut S) {
-        match self.content {
-            Content::Char(c) => sink.put_char(c, at..self.end),
+        match &self.content {
+            Content::Char(c) => sink.put_char(*c, at..self.end),
+            // Any character may depend on all that stands before it in the run.
+            Content::Inflated(text, cut) => {
+                text.chars().for_each(|c| sink.put_char(c, at..self.end));
+                if *cut {
+                    sink.overflow();
+                }
+            }
             Content::Run(decoder, charset) => {
-                let mut assembler = Assembler::new(charset);
+                let mut assembler = Assembler::new(*charset);
                 decoder(input.as_bytes(), at, &mut |byte, source| {
                     if let Some((c, source)) = assembler.push(byte, source) {
                         sink.put_char(c, source);
@@ -148,6 +166,7 @@ struct Pass<'a> {
     word_end: usize,
     run_end: usize,
     token_end: usize,
+    inflater: Inflater,
 }
 
 impl Pass<'_> {
@@ -179,6 +198,16 @@ impl Pass<'_> {
                     transforms |= Transforms::UTF16;
                 }
                 return Some(Found { end, transforms, content: Content::Run(*decoder, charset) });
+            }
+            if !is_escape && inflate::is_packed(text.head) && !sink.is_full() {
+                let mut packed = Vec::new();
+                decoder(bytes, at, &mut |byte, _| {
+                    packed.push(byte);
+                    true
+                });
+                if let Some(content) = self.inflater.text(&packed) {
+                    return Some(Found { end, transforms: *transform | Transforms::DEFLATE, content });
+                }
             }
             *tried = end;
         }
@@ -284,6 +313,8 @@ fn measure(bytes: &[u8], f: impl Fn(u8) -> bool) -> usize {
 #[derive(Default)]
 struct TextCheck {
     bytes: usize,
+    /// The first of them, by which compressed data is known.
+    head: [u8; 3],
     /// Letters, digits and spaces of ASCII, and all of UTF-8 beyond.
     words: usize,
     letters: usize,
@@ -295,9 +326,13 @@ struct TextCheck {
 }
 
 impl TextCheck {
-    /// Takes a byte; `false` once the bytes cannot be text any more.
+    /// Takes a byte; `false` once the bytes cannot be text any more and the
+    /// first are known.
     fn push(&mut self, byte: u8) -> bool {
         let place = self.bytes % 2;
+        if let Some(slot) = self.head.get_mut(self.bytes) {
+            *slot = byte;
+        }
         self.bytes += 1;
         match byte {
             _ if self.due > 0 => {
@@ -324,7 +359,7 @@ impl TextCheck {
             }
             _ => self.is_binary = true,
         }
-        !self.is_binary
+        !self.is_binary || self.bytes < self.head.len()
     }
 
     /// Whether the bytes were valid.

@@ -7,7 +7,7 @@ use super::super::step::{Locator, Writer};
 use super::*;
 use base64::Engine as _;
 
-fn decoded(input: &str) -> (String, Transforms, usize) {
+pub(super) fn decoded(input: &str) -> (String, Transforms, usize) {
     let mut out = String::new();
     let mut writer = Writer::new(&mut out, usize::MAX);
     let fired = run(Wanted(u8::MAX), input, &mut writer);
