@@ -88,7 +88,7 @@ transforms! {
     MORSE = "morse",
     /// UTF-16 text found under another encoding.
     UTF16 = "utf16",
-    /// gzip, zlib or raw deflate data found under another encoding.
+    /// gzip or zlib data found under another encoding.
     DEFLATE = "deflate",
     /// Letters rotated by 13.
     ROT13 = "rot13",

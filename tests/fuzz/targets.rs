@@ -12,10 +12,10 @@ use std::rc::Rc;
 
 use portcullis::baseline::{Kinds, Op, Outcome, Rule, What, cell};
 use portcullis::config::Config;
-use portcullis::limits::BASELINE_CELL_BYTES;
+use portcullis::limits::{BASELINE_CELL_BYTES, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
 use portcullis::session::{Command, Event, ResponseMode, Scratch, Session};
 use portcullis::text::escape;
-use portcullis::text::{Encoding, Span};
+use portcullis::text::{self, Encoding, Span};
 use portcullis::wire::edit::{self, Edit};
 use portcullis::wire::json::{Doc, JsonErrorKind, Kind, NodeId};
 use portcullis::wire::{Frame, FrameError, Framer, Framing, Reason, Refusal, Skips};
@@ -29,6 +29,7 @@ pub(crate) type Target = fn(&[u8]);
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("json", json),
     ("escape", escape_text),
+    ("views", views),
     ("sse", |data| framing(Framing::Sse, data)),
     ("ndjson", |data| framing(Framing::Ndjson, data)),
     ("jsonarray", |data| framing(Framing::JsonArray, data)),
@@ -143,6 +144,20 @@ fn same(doc: &Doc<'_>, id: NodeId, value: &Value) {
             map.iter().for_each(|(key, item)| same(doc, doc.get(id, key).expect("a member"), item));
         }
     }
+}
+
+/// Views stay within their budget, and all of them lead back into the text.
+fn views(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let outcome = text::views(text, &mut text::Scratch::default(), &mut |view| {
+        let borders: Vec<usize> =
+            (0..=view.text.len()).filter(|at| view.text.is_char_boundary(*at)).collect();
+        let ranges: Vec<_> = borders.windows(2).map(|pair| pair[0]..pair[1]).collect();
+        let sources = view.source_ranges(&ranges);
+        assert_eq!(sources.len(), ranges.len());
+        assert!(sources.iter().all(|range| text.get(range.clone()).is_some()), "{:?}", view.transforms);
+    });
+    assert!(outcome.bytes <= VIEW_BYTES_BASE + VIEW_BYTES_PER_BYTE * text.len());
 }
 
 /// Escapes decode as `serde_json` decodes them, and offsets lead back.
