@@ -1,4 +1,5 @@
-//! `date`: a day that exists, in any usual order of day, month and year.
+//! `date`: a day that exists, in any usual order of day, month and year;
+//! `not_epoch`: no time in milliseconds.
 
 use super::digits::digits;
 
@@ -28,6 +29,13 @@ pub(super) fn date(text: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// No time of today's machines: milliseconds since 1970, from September 2020
+/// to May 2033. Thirteen digits of logs and records are mostly that.
+pub(super) fn not_epoch(text: &str) -> bool {
+    let plain = text.len() == 13 && text.bytes().all(|b| b.is_ascii_digit());
+    !(plain && (text >= "1600000000000" && text < "2000000000000"))
 }
 
 fn full_year(year: u32, written: &str) -> u32 {
@@ -71,6 +79,11 @@ mod tests {
                 "00/00/0000",
                 "",
             ],
+        );
+        table(
+            "not_epoch",
+            &["1101700230708", "1580000000004", "1-7100-12345-67-1", "17123456789"],
+            &["1712345678901", "1600000000000", "1999999999999"],
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Digits of a match, and `digits>=n`: how many different ones there are.
+//! Digits of a match; `digits>=n`: how many different ones there are;
+//! `digit_count>=n`: how many in all.
 
 /// Longest number of any check, in digits.
 pub(super) const MAX_DIGITS: usize = 40;
@@ -38,6 +39,11 @@ pub(super) fn count(text: &str) -> f64 {
     f64::from(digits(text).fold(0u32, |seen, d| seen | 1 << d).count_ones())
 }
 
+/// How many digits a match holds.
+pub(super) fn total(text: &str) -> f64 {
+    digits(text).take(MAX_DIGITS).fold(0.0, |n, _| n + 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::table;
@@ -50,5 +56,6 @@ mod tests {
         assert_eq!(exactly::<3>("12"), None);
         assert_eq!(number(&[0, 4, 2]), 42);
         table("digits>=3", &["1 2 3", "0123"], &["1212", "", "11a"]);
+        table("digit_count>=3", &["1-11", "0 1 23"], &["12", "", "a1b1"]);
     }
 }

@@ -73,7 +73,7 @@ const NAMES: &[(&str, &str)] = &[
     ("us.npi", "US_NPI"),
     ("us.ssn", "US_SSN"),
     ("za.id", "ZA_ID_NUMBER"),
-    ("zip.us", "ZIP_CODE"),
+    ("zip", "ZIP_CODE"),
 ];
 
 /// The data sets' name for what a rule finds, or the rule's own.
