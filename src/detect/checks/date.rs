@@ -35,7 +35,7 @@ pub(super) fn date(text: &str) -> bool {
 /// to May 2033. Thirteen digits of logs and records are mostly that.
 pub(super) fn not_epoch(text: &str) -> bool {
     let plain = text.len() == 13 && text.bytes().all(|b| b.is_ascii_digit());
-    !(plain && (text >= "1600000000000" && text < "2000000000000"))
+    !(plain && matches!(text.as_bytes(), [b'1', b'6'..=b'9', ..]))
 }
 
 fn full_year(year: u32, written: &str) -> u32 {
