@@ -40,6 +40,7 @@ pub(super) fn phone_national(text: &str) -> bool {
         && balanced
         && !is_date(text, &lens)
         && !is_thousands(text, &lens)
+        && !text.ends_with("00000")
         && !is_years(text, &lens)
 }
 
@@ -88,6 +89,7 @@ mod tests {
                 "10-12-24",
                 "(12 3456",
                 "000 0000",
+                "2000000",
             ],
         );
     }
