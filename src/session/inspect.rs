@@ -182,7 +182,8 @@ impl Judge<'_> {
         let Scratch { engine, matches, scores, views, .. } = scratch;
         let mut settled = text.len();
         let mut known = Known::of(hits.iter().map(|h| (h.rule, h.range.clone())));
-        let made = text::views(text, views, &mut |view| {
+        let make = if extent == Extent::Whole { text::views } else { text::views_of_part };
+        let made = make(text, views, &mut |view| {
             let open = extent == Extent::Growing
                 && !view.transforms.intersects(Transforms::REVERSED)
                 && view.ends_at(text.len());

@@ -14,13 +14,16 @@ mod fold_table;
 mod invisible;
 mod join;
 mod leet;
+mod shuffle;
 mod span;
 mod step;
 mod traits;
 mod transforms;
+mod unspaced;
 mod view;
+mod words;
 
 pub use span::{Encoding, Span, SpanKind};
 pub use traits::{Traits, classify};
 pub use transforms::Transforms;
-pub use view::{Outcome, Scratch, View, views};
+pub use view::{Outcome, Scratch, View, views, views_of_part};

@@ -62,6 +62,10 @@ transforms! {
     PUNCTUATED = "punctuated",
     /// Digits and symbols read as the letters they imitate: `1gn0r3`.
     LEET = "leet",
+    /// Inner letters of words put in order: `ignroe prevoius`.
+    SHUFFLED = "shuffled",
+    /// Spaces put between words: `ignoreprevious`.
+    UNSPACED = "unspaced",
     /// HTML entities, named and numeric.
     HTML_ENTITY = "html_entity",
     /// Percent escapes of URLs.

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::cipher::{self, Cipher};
 use super::step::{Locator, Sink, Writer};
 use super::traits::classify_bytes;
-use super::{Traits, Transforms, classify, decode, fold, join, leet};
+use super::{Traits, Transforms, classify, decode, fold, join, leet, shuffle, unspaced};
 use crate::limits::{MAX_DECODE_DEPTH, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
 
 /// Unit in which a text is found to need cleaning or not.
@@ -29,6 +29,8 @@ enum Step {
     Fold,
     Join,
     Leet,
+    Unshuffle,
+    Space,
     Decode(decode::Wanted),
     Cipher(Cipher),
 }
@@ -39,6 +41,8 @@ impl Step {
             Step::Fold => fold::run(input, sink),
             Step::Join => join::run(input, sink),
             Step::Leet => leet::run(input, sink),
+            Step::Unshuffle => shuffle::run(input, sink),
+            Step::Space => unspaced::run(input, sink),
             Step::Decode(wanted) => decode::run(wanted, input, sink),
             Step::Cipher(cipher) => cipher::run(cipher, input, sink),
         }
@@ -165,9 +169,19 @@ pub struct Outcome {
 /// [`MAX_DECODE_DEPTH`] deep, and views stop at [`VIEW_BYTES_PER_BYTE`] times
 /// the input, which [`Outcome::exhausted`] reports.
 pub fn views(text: &str, scratch: &mut Scratch, f: &mut dyn FnMut(&View<'_>)) -> Outcome {
+    make_views(text, true, scratch, f)
+}
+
+/// The same for a part of a text that grows: without the views that depend on
+/// more of the text than what they show, as these differ with where it is cut.
+pub fn views_of_part(text: &str, scratch: &mut Scratch, f: &mut dyn FnMut(&View<'_>)) -> Outcome {
+    make_views(text, false, scratch, f)
+}
+
+fn make_views(text: &str, whole: bool, scratch: &mut Scratch, f: &mut dyn FnMut(&View<'_>)) -> Outcome {
     let mut outcome = Outcome::default();
     let budget = text.len().saturating_mul(VIEW_BYTES_PER_BYTE).saturating_add(VIEW_BYTES_BASE);
-    let mut maker = Maker { scratch, f, left: budget, exhausted: false };
+    let mut maker = Maker { scratch, f, whole, left: budget, exhausted: false };
     each_region(text, &mut outcome.traits, |base, region| {
         maker.from(&View { text: region, transforms: Transforms::NONE, origin: Origin::Raw(base) });
     });
@@ -215,6 +229,8 @@ fn emit_region<'a>(text: &'a str, range: Range<usize>, f: &mut impl FnMut(usize,
 struct Maker<'s, 'f> {
     scratch: &'s mut Scratch,
     f: &'f mut dyn FnMut(&View<'_>),
+    /// The text is whole, not a part of one.
+    whole: bool,
     /// Bytes that views may still take.
     left: usize,
     exhausted: bool,
@@ -241,7 +257,7 @@ impl Maker<'_, '_> {
         {
             return;
         }
-        let wanted = decode::Wanted::by(traits);
+        let wanted = decode::Wanted::by(traits, self.whole);
         if wanted.is_empty() {
             // Nothing in the text looks encoded.
         } else if parent.decodings() < MAX_DECODE_DEPTH {
@@ -260,6 +276,11 @@ impl Maker<'_, '_> {
         }
         if traits.has(Traits::MIXED) && !parent.has_step(|step| step == Step::Leet) {
             self.make(parent, Step::Leet, |fired| !fired.is_empty());
+        }
+        for (sign, step) in [(Traits::SHUFFLED, Step::Unshuffle), (Traits::UNSPACED, Step::Space)] {
+            if self.whole && traits.has(sign) && !parent.has_step(|made| made == step) {
+                self.make(parent, step, |fired| !fired.is_empty());
+            }
         }
         if !parent.has_step(|step| matches!(step, Step::Cipher(_))) {
             let (letters, symbols) = (traits.has(Traits::VOWEL_POOR), traits.has(Traits::MIXED));

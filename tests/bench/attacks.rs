@@ -48,11 +48,13 @@ attacks!(
     "percent",
     "phone-list",
     "private-keys",
+    "shuffled",
     "spaced",
     "spaces",
     "tags",
     "template-marks",
     "tokens",
+    "unspaced",
 );
 
 const WORDS: &[&str] =

@@ -30,15 +30,15 @@ const MIN_TEXT: usize = 6;
 pub(super) struct Wanted(u8);
 
 impl Wanted {
-    /// Decoders that the traits of a text call for.
-    pub(super) fn by(traits: Traits) -> Wanted {
+    /// Decoders that the traits of a text call for. Compressed text is read in
+    /// `whole` texts only: of one that grows, the mark may have gone.
+    pub(super) fn by(traits: Traits, whole: bool) -> Wanted {
         let of = |trait_: Traits, decoders: u8| if traits.has(trait_) { decoders } else { 0 };
-        Wanted(
-            of(Traits::ESCAPES, ESCAPE)
-                | of(Traits::RUNS, LONG_WORD | LONG_TOKEN)
-                | of(Traits::DIGITS.union(Traits::MIXED), CODE | LONG_WORD)
-                | of(Traits::DOTS, MARK),
-        )
+        let starts = of(Traits::ESCAPES, ESCAPE)
+            | of(Traits::RUNS, LONG_WORD | LONG_TOKEN)
+            | of(Traits::DIGITS.union(Traits::MIXED), CODE | LONG_WORD)
+            | of(Traits::DOTS, MARK);
+        Wanted(starts | if whole && starts != 0 { PACKED } else { 0 })
     }
 
     /// Whether there is nothing to ask.
@@ -134,6 +134,9 @@ const MARK: u8 = 4;
 const LONG_WORD: u8 = 8;
 const LONG_TOKEN: u8 = 16;
 
+/// Not a start: what a run decodes to is inflated.
+const PACKED: u8 = 32;
+
 /// Every run decoder with its name, the most specific first.
 const DECODERS: [(Decoder, Transforms, u8); 12] = [
     (escapes::percent_run, Transforms::PERCENT, ESCAPE),
@@ -199,7 +202,8 @@ impl Pass<'_> {
                 }
                 return Some(Found { end, transforms, content: Content::Run(*decoder, charset) });
             }
-            if !is_escape && inflate::is_packed(text.head) && !sink.is_full() {
+            let inflates = self.wanted & PACKED != 0 && !is_escape;
+            if inflates && inflate::is_packed(text.head) && !sink.is_full() {
                 let mut packed = Vec::new();
                 decoder(bytes, at, &mut |byte, _| {
                     packed.push(byte);
@@ -218,7 +222,7 @@ impl Pass<'_> {
     /// escape, at a mark, or at a word long or short enough.
     fn next_start(&mut self, mut at: usize) -> usize {
         let bytes = self.input.as_bytes();
-        if self.wanted == ESCAPE {
+        if self.wanted & !PACKED == ESCAPE {
             let is_escape = |b: &u8| matches!(b, b'&' | b'%' | b'\\' | b'=');
             return at
                 + bytes.get(at..).and_then(|rest| rest.iter().position(is_escape)).unwrap_or(bytes.len());
