@@ -9,6 +9,7 @@ pub mod escape;
 
 mod cipher;
 mod decode;
+mod excerpt;
 mod fold;
 mod fold_table;
 mod invisible;

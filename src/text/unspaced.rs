@@ -1,6 +1,7 @@
 //! Words without spaces between them: `ignoreallpreviousinstructions`.
 
 use super::Transforms;
+use super::excerpt::Excerpt;
 use super::step::Sink;
 use super::words::Words;
 
@@ -18,18 +19,18 @@ const KNOWN: usize = 80;
 const IN_LONG: usize = 40;
 const LONG: usize = 4;
 
-/// Writes `input` with spaces between the words of runs that are made of words.
-pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
+/// Writes runs that are made of words with spaces between these, and what stands
+/// around them in `input`.
+pub(super) fn run(input: &str, sink: &mut dyn Sink) -> Transforms {
     let mut reader = Reader { words: Words::get(), scores: Vec::new(), starts: Vec::new() };
     let mut fired = Transforms::NONE;
-    let mut at = 0;
+    let (mut excerpt, mut at) = (Excerpt::new(input, sink), 0);
     for token in input.split_inclusive(|c: char| c <= ' ') {
         let runs = || runs(token).filter(|(_, run)| run.len() >= MIN_BESIDE);
-        sink.looked(token.len());
-        let is_made_of_words = runs().any(|(_, run)| run.len() >= MIN_RUN && reader.read(run, sink));
-        let mut kept = 0;
+        excerpt.sink.looked(token.len());
+        let is_made_of_words = runs().any(|(_, run)| run.len() >= MIN_RUN && reader.read(run, excerpt.sink));
         for (start, run) in runs().filter(|_| is_made_of_words) {
-            if !reader.read(run, sink) {
+            if !reader.read(run, excerpt.sink) {
                 continue;
             }
             fired = Transforms::UNSPACED;
@@ -40,14 +41,13 @@ pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
                 if word == start && !is_behind_digit {
                     continue;
                 }
-                sink.keep(token.get(kept..word).unwrap_or_default(), at + kept);
-                sink.put(" ", at + word - 1..at + word);
-                kept = word;
+                excerpt.change(at + word, at + word);
+                excerpt.sink.put(" ", at + word - 1..at + word);
             }
         }
-        sink.keep(token.get(kept..).unwrap_or_default(), at + kept);
         at += token.len();
     }
+    excerpt.finish();
     fired
 }
 
@@ -72,7 +72,7 @@ struct Reader {
 
 impl Reader {
     /// Reads a run as words; `false` if too little of it is any.
-    fn read<S: Sink>(&mut self, run: &[u8], sink: &mut S) -> bool {
+    fn read(&mut self, run: &[u8], sink: &mut dyn Sink) -> bool {
         let Reader { words, scores, starts } = self;
         sink.looked(run.len());
         scores.clear();
@@ -153,7 +153,7 @@ mod tests {
             "https://example.com/a/path/of/some/words?and=arguments",
             "internationalization Pneumonoultramicroscopicsilicovolcanoconiosis",
         ] {
-            assert_eq!((spaced(text).0.as_str(), spaced(text).1), (text, Transforms::NONE));
+            assert_eq!((spaced(text).0.as_str(), spaced(text).1), ("", Transforms::NONE), "{text}");
         }
     }
 

@@ -239,6 +239,10 @@ struct Maker<'s, 'f> {
 impl Maker<'_, '_> {
     /// Makes the views that follow from `parent`.
     fn from(&mut self, parent: &View<'_>) {
+        // What comes of these is the language that rules read.
+        if matches!(parent.origin, Origin::Made(Step::Unshuffle | Step::Space, _)) {
+            return;
+        }
         let traits = classify(parent.text);
         if traits.is_plain() {
             return;
@@ -278,7 +282,7 @@ impl Maker<'_, '_> {
             self.make(parent, Step::Leet, |fired| !fired.is_empty());
         }
         for (sign, step) in [(Traits::SHUFFLED, Step::Unshuffle), (Traits::UNSPACED, Step::Space)] {
-            if self.whole && traits.has(sign) && !parent.has_step(|made| made == step) {
+            if self.whole && traits.has(sign) {
                 self.make(parent, step, |fired| !fired.is_empty());
             }
         }
