@@ -227,7 +227,7 @@ pub(super) fn is_turned(text: &str) -> bool {
 }
 
 /// Writes `input` with `cipher` undone.
-pub(super) fn run<S: Sink>(cipher: Cipher, input: &str, sink: &mut S) -> Transforms {
+pub(super) fn run(cipher: Cipher, input: &str, sink: &mut dyn Sink) -> Transforms {
     match cipher {
         Cipher::Rotate(k) => {
             map_ascii(input, sink, |b| rotate(b, k));
@@ -264,14 +264,14 @@ pub(super) fn run<S: Sink>(cipher: Cipher, input: &str, sink: &mut S) -> Transfo
     }
 }
 
-fn map_ascii<S: Sink>(input: &str, sink: &mut S, f: impl Fn(u8) -> u8) {
+fn map_ascii(input: &str, sink: &mut dyn Sink, f: impl Fn(u8) -> u8) {
     for (at, c) in input.char_indices() {
         let mapped = if c.is_ascii() { char::from(f(c as u8)) } else { c };
         sink.put_char(mapped, at..at + c.len_utf8());
     }
 }
 
-fn backward<S: Sink>(input: &str, base: usize, sink: &mut S) {
+fn backward(input: &str, base: usize, sink: &mut dyn Sink) {
     for (at, c) in input.char_indices().rev() {
         sink.put_char(c, base + at..base + at + c.len_utf8());
     }

@@ -21,7 +21,7 @@ const MIN_SYMBOLS: usize = 3;
 
 /// Writes `input` with words put together; tells which transforms changed it.
 /// White space is collapsed on the way, which alone is no reason for a view.
-pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
+pub(super) fn run(input: &str, sink: &mut dyn Sink) -> Transforms {
     let mut join = Join {
         input,
         sink,
@@ -41,7 +41,7 @@ pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
     join.fired
 }
 
-struct Join<'a, 's, S> {
+struct Join<'a, 's, S: ?Sized> {
     input: &'a str,
     sink: &'s mut S,
     fired: Transforms,
@@ -55,7 +55,7 @@ struct Join<'a, 's, S> {
     chain_end: usize,
 }
 
-impl<'a, S: Sink> Join<'a, '_, S> {
+impl<'a, S: Sink + ?Sized> Join<'a, '_, S> {
     fn rest(&self, at: usize) -> &'a str {
         self.input.get(at..).unwrap_or_default()
     }

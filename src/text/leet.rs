@@ -5,7 +5,7 @@ use super::step::Sink;
 
 /// Writes `input` with every word that mixes letters with imitations spelled
 /// out. Numbers, and words of letters alone, stay.
-pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
+pub(super) fn run(input: &str, sink: &mut dyn Sink) -> Transforms {
     let mut fired = Transforms::NONE;
     let mut at = 0;
     while at < input.len() {

@@ -48,7 +48,7 @@ impl Wanted {
 }
 
 /// Writes `input` with everything decoded that decodes to text.
-pub(super) fn run<S: Sink>(wanted: Wanted, input: &str, sink: &mut S) -> Transforms {
+pub(super) fn run(wanted: Wanted, input: &str, sink: &mut dyn Sink) -> Transforms {
     let bytes = input.as_bytes();
     let mut fired = Transforms::NONE;
     let (mut at, mut kept) = (0, 0);
@@ -104,7 +104,7 @@ enum Charset {
 }
 
 impl Found {
-    fn write<S: Sink>(&self, input: &str, at: usize, sink: &mut S) {
+    fn write(&self, input: &str, at: usize, sink: &mut dyn Sink) {
         match &self.content {
             Content::Char(c) => sink.put_char(*c, at..self.end),
             // Any character may depend on all that stands before it in the run.
@@ -173,7 +173,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn at<S: Sink>(&mut self, at: usize, sink: &mut S) -> Option<Found> {
+    fn at(&mut self, at: usize, sink: &mut dyn Sink) -> Option<Found> {
         let bytes = self.input.as_bytes();
         let first = *bytes.get(at)?;
         let is_escape = self.wanted & ESCAPE != 0 && matches!(first, b'&' | b'%' | b'\\');
