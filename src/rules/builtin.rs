@@ -16,10 +16,6 @@ macro_rules! packs {
         /// The packs as their files have them.
         #[cfg(any(not(target_arch = "wasm32"), feature = "no-abi"))]
         const TEXTS: &[&str] = &[$(include_str!(concat!("../../rules/packs/", $name, ".json"))),+];
-
-        /// The packs stripped and deflated (RFC 1951).
-        #[cfg(all(target_arch = "wasm32", not(feature = "no-abi")))]
-        const TEXTS: &[&[u8]] = &[$(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".deflate"))),+];
     };
 }
 
@@ -35,9 +31,12 @@ pub fn text(name: &str) -> Option<Cow<'static, str>> {
 /// The JSON text of a pack, if there is one of that name.
 #[cfg(all(target_arch = "wasm32", not(feature = "no-abi")))]
 pub fn text(name: &str) -> Option<Cow<'static, str>> {
-    let (_, packed) = NAMES.iter().zip(TEXTS).find(|(known, _)| **known == name)?;
-    let bytes = miniz_oxide::inflate::decompress_to_vec(packed).ok()?;
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    /// The packs stripped, a line each, deflated (RFC 1951).
+    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/packs.deflate"));
+    let at = NAMES.iter().position(|known| *known == name)?;
+    let bytes = miniz_oxide::inflate::decompress_to_vec(PACKED).ok()?;
+    let line = bytes.split(|b| *b == b'\n').nth(at)?;
+    String::from_utf8(line.to_vec()).ok().map(Cow::Owned)
 }
 
 /// All built-in packs. Their faults are found by the tests of this crate.
