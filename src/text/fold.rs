@@ -25,7 +25,7 @@ const MIN_HIDDEN_BYTES: usize = 4;
 const MAX_FLAG_TAGS: usize = 6;
 
 /// Writes `input` folded; tells which transforms changed it.
-pub(super) fn run<S: Sink>(input: &str, sink: &mut S) -> Transforms {
+pub(super) fn run(input: &str, sink: &mut dyn Sink) -> Transforms {
     let mut fold = Fold {
         input,
         sink,
@@ -75,7 +75,7 @@ pub(super) const fn is_special(byte: u8) -> bool {
     byte >= 0x7F || (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
-struct Fold<'a, S> {
+struct Fold<'a, S: ?Sized> {
     input: &'a str,
     sink: &'a mut S,
     fired: Transforms,
@@ -89,7 +89,7 @@ struct Fold<'a, S> {
     mostly_latin: Option<bool>,
 }
 
-impl<S: Sink> Fold<'_, S> {
+impl<S: Sink + ?Sized> Fold<'_, S> {
     /// Handles the character `c` at `at` and returns where to go on.
     fn special(&mut self, c: char, at: usize) -> usize {
         let end = at + c.len_utf8();

@@ -36,7 +36,7 @@ enum Step {
 }
 
 impl Step {
-    fn run<S: Sink>(self, input: &str, sink: &mut S) -> Transforms {
+    fn run(self, input: &str, sink: &mut dyn Sink) -> Transforms {
         match self {
             Step::Fold => fold::run(input, sink),
             Step::Join => join::run(input, sink),
