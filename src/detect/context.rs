@@ -1,21 +1,20 @@
 //! Words before a match: found on demand, each stretch of text once.
-
-// Not the automaton that chooses its kind: it brings all kinds into the module.
-use aho_corasick::automaton::{Automaton, OverlappingState};
-use aho_corasick::nfa::contiguous::NFA;
+//!
+//! Their own small set of literals, and not part of the prefilter: few texts have
+//! numbers, and only those need them.
 
 use super::budget::Budget;
-use crate::rules::Context;
+use super::literals::{Literal, Literals};
+use crate::rules::{ByteSet, Context};
 
 /// Bytes that are searched for words beyond those asked for.
-const STRETCH: usize = 512;
+const STRETCH: usize = 64;
 
 /// Context words of all rules.
 #[derive(Debug)]
 pub(super) struct ContextWords {
-    automaton: Option<NFA>,
-    /// Length of the longest word.
-    longest: usize,
+    literals: Literals,
+    lengths: Vec<usize>,
     /// Rules that want each word, by their number among the contexts.
     wanted_by: Vec<Vec<u16>>,
 }
@@ -23,13 +22,16 @@ pub(super) struct ContextWords {
 /// Context of one rule: indices into the words.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    words: Vec<u32>,
-    exclude: Vec<u32>,
+    words: Vec<u16>,
+    exclude: Vec<u16>,
+    /// Those of one byte, looked for where they are asked for.
+    bytes: Vec<u8>,
+    exclude_bytes: Vec<u8>,
     within: usize,
     alone: bool,
 }
 
-/// Words found so far in one text, by their ends.
+/// Words found so far in one text, by their starts.
 #[derive(Debug, Default)]
 pub(super) struct ContextHits {
     from: usize,
@@ -45,7 +47,7 @@ pub(super) struct ContextHits {
 struct Hit {
     start: usize,
     end: usize,
-    word: u32,
+    word: u16,
 }
 
 impl Wanted {
@@ -70,45 +72,53 @@ impl ContextWords {
     pub(super) fn new<'a>(
         contexts: impl Iterator<Item = Option<&'a Context>>,
     ) -> Result<(ContextWords, Vec<Option<Wanted>>), String> {
-        let mut words: Vec<String> = Vec::new();
-        // Numbers of the words in their order.
-        let mut index: Vec<u32> = Vec::new();
-        let mut intern = |word: &String| -> u32 {
-            let known = index.binary_search_by(|&i| words.get(i as usize).cmp(&Some(word)));
-            match known {
-                Ok(at) => index.get(at).copied().unwrap_or_default(),
-                Err(at) => {
-                    index.insert(at, words.len() as u32);
-                    words.push(word.clone());
-                    words.len() as u32 - 1
-                }
-            }
+        let mut words: Vec<&str> = Vec::new();
+        let contexts: Vec<Option<&Context>> = contexts.collect();
+        for context in contexts.iter().flatten() {
+            words.extend(context.words.iter().chain(&context.exclude).map(String::as_str));
+        }
+        words.retain(|word| word.len() > 1);
+        crate::order::sort_by(&mut words, Ord::cmp);
+        words.dedup();
+        if words.len() > usize::from(u16::MAX) {
+            return Err(format!("more than {} words in all rules", u16::MAX));
+        }
+        let number = |word: &String| words.binary_search(&word.as_str()).ok().map(|at| at as u16);
+        let numbers = |of: &[String]| of.iter().filter_map(number).collect();
+        let single = |of: &[String]| {
+            of.iter().filter(|word| word.len() == 1).filter_map(|word| word.bytes().next()).collect()
         };
         let wanted: Vec<Option<Wanted>> = contexts
+            .iter()
             .map(|context| {
                 context.map(|context| Wanted {
-                    words: context.words.iter().map(&mut intern).collect(),
-                    exclude: context.exclude.iter().map(&mut intern).collect(),
+                    words: numbers(&context.words),
+                    exclude: numbers(&context.exclude),
+                    bytes: single(&context.words),
+                    exclude_bytes: single(&context.exclude),
                     within: context.within,
                     alone: context.alone,
                 })
             })
             .collect();
-        let automaton = (!words.is_empty())
-            .then(|| NFA::builder().ascii_case_insensitive(true).prefilter(false).build(&words))
-            .transpose()
-            .map_err(|e| e.to_string())?;
-        let longest = words.iter().map(String::len).max().unwrap_or(0);
+        let literal = |(unit, word): (u16, &&str)| Literal {
+            text: word.to_ascii_lowercase().into_bytes(),
+            unit,
+            at_boundary: word.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric),
+            next: ByteSet::ALL,
+        };
+        let lengths: Vec<usize> = words.iter().map(|word| word.len()).collect();
+        let literals = Literals::of_words((0..).zip(&words).map(literal).collect());
         let mut wanted_by = vec![Vec::new(); words.len()];
         for (rule, context) in (0..).zip(&wanted) {
-            let words = context.iter().flat_map(|context: &Wanted| &context.words);
+            let words = context.iter().flat_map(|context| &context.words);
             for word in words {
-                if let Some(rules) = wanted_by.get_mut(*word as usize) {
+                if let Some(rules) = wanted_by.get_mut(usize::from(*word)) {
                     rules.push(rule);
                 }
             }
         }
-        Ok((ContextWords { automaton, longest, wanted_by }, wanted))
+        Ok((ContextWords { literals, lengths, wanted_by }, wanted))
     }
 
     /// False: no word of `rule` is near enough to any place in `from..=to` for
@@ -121,13 +131,13 @@ impl ContextWords {
         found: &mut ContextHits,
         budget: &mut Budget,
     ) -> Option<bool> {
-        if wanted.words.is_empty() {
+        if wanted.words.is_empty() || !wanted.bytes.is_empty() {
             return Some(true);
         }
         let first = from.saturating_sub(wanted.within);
         self.find_until(text, first, to, found, budget)?;
-        while let Some(hit) = found.hits.get(found.known).filter(|hit| hit.end <= to) {
-            let rules = self.wanted_by.get(hit.word as usize).map(Vec::as_slice).unwrap_or_default();
+        while let Some(hit) = found.hits.get(found.known).filter(|hit| hit.start < to) {
+            let rules = self.wanted_by.get(usize::from(hit.word)).map(Vec::as_slice).unwrap_or_default();
             if !budget.take(1 + rules.len()) {
                 return None;
             }
@@ -157,17 +167,25 @@ impl ContextWords {
     ) -> Option<bool> {
         let first = at.saturating_sub(wanted.within);
         self.find_until(text, first, at, found, budget)?;
-        let known = found.hits.partition_point(|hit| hit.end <= at);
-        let (mut good, mut bad) = (wanted.words.is_empty(), false);
-        for hit in found.hits.get(..known).unwrap_or_default().iter().rev() {
-            // Hits are sorted by end; the longest word bounds how far starts lag.
-            if hit.end <= first {
-                break;
-            }
+        let single = |bytes: &[u8]| {
+            let near = text.get(first..at).unwrap_or_default();
+            let whole = |i: usize| is_whole(text, first + i, first + i + 1);
+            bytes
+                .iter()
+                .any(|byte| near.iter().enumerate().any(|(i, b)| b.eq_ignore_ascii_case(byte) && whole(i)))
+        };
+        if !budget.take(wanted.within * (wanted.bytes.len() + wanted.exclude_bytes.len())) {
+            return None;
+        }
+        let mut good = wanted.words.is_empty() && wanted.bytes.is_empty() || single(&wanted.bytes);
+        let mut bad = single(&wanted.exclude_bytes);
+        let known = found.hits.partition_point(|hit| hit.start < at);
+        let before = found.hits.get(..known).unwrap_or_default().iter().rev();
+        for hit in before.take_while(|hit| hit.start >= first) {
             if !budget.take(1) {
                 return None;
             }
-            if hit.start >= first {
+            if hit.end <= at {
                 good |= wanted.words.contains(&hit.word);
                 bad |= wanted.exclude.contains(&hit.word);
             }
@@ -175,6 +193,7 @@ impl ContextWords {
         Some(good && !bad)
     }
 
+    /// Finds the words that start in `first..at`, and a few more.
     fn find_until(
         &self,
         text: &[u8],
@@ -187,28 +206,23 @@ impl ContextWords {
             found.hits.clear();
             (found.known, found.from, found.to) = (0, first, first);
         }
-        // A word may have begun before the stretch that is already known.
         if at <= found.to {
             return Some(());
         }
-        let from = found.to.saturating_sub(self.longest).max(found.from);
-        // Ahead of need: each stretch begins with the end of the one before.
-        let at = at.saturating_add(STRETCH).min(text.len());
-        if !budget.take(4 * (at - from)) {
+        let from = found.to;
+        // Ahead of need: each stretch costs its beginning.
+        let to = at.saturating_add(STRETCH).min(text.len());
+        if !budget.take(4 * (to - from)) {
             return None;
         }
-        let Some(automaton) = &self.automaton else { return Some(()) };
-        let span = aho_corasick::Input::new(text).span(from..at);
-        let mut state = OverlappingState::start();
-        while automaton.try_find_overlapping(&span, &mut state).is_ok()
-            && let Some(hit) = state.get_match()
-        {
-            let hit = Hit { start: hit.start(), end: hit.end(), word: hit.pattern().as_u32() };
-            if hit.end > found.to && is_whole(text, hit.start, hit.end) {
-                found.hits.push(hit);
+        let hits = &mut found.hits;
+        self.literals.scan(text, from, to, |start, word| {
+            let end = start + self.lengths.get(usize::from(word)).copied().unwrap_or(0);
+            if is_whole(text, start, end) {
+                hits.push(Hit { start, end, word });
             }
-        }
-        found.to = at;
+        });
+        found.to = to;
         Some(())
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Literals {
     short: Table<13>,
     /// Some literal starts with a space: no place is passed over unseen.
     spaces: bool,
+    /// What is of a word, besides letters and digits; or a digit, if nothing is.
+    joins: u8,
     /// For beginnings of literals at the end of a text: those found only at the
     /// beginning of a word, then the others.
     in_words: [Sorted; 2],
@@ -104,6 +106,15 @@ struct Sorted {
 
 impl Literals {
     pub(super) fn new(literals: Vec<Literal>) -> Literals {
+        Literals::joined_by(b'_', literals)
+    }
+
+    /// The same, where an underscore is no part of a word.
+    pub(super) fn of_words(literals: Vec<Literal>) -> Literals {
+        Literals::joined_by(b'0', literals)
+    }
+
+    fn joined_by(joins: u8, literals: Vec<Literal>) -> Literals {
         let in_words = [
             Sorted::new(literals.iter().filter(|l| l.begins_word())),
             Sorted::new(literals.iter().filter(|l| !l.begins_word())),
@@ -121,7 +132,15 @@ impl Literals {
         let starts = Starts::new(literals.iter().filter(within).map(|l| l.text.as_slice()).collect());
         let spaces = literals.iter().any(|l| l.text.first() == Some(&b' '));
         let (long, short): (Vec<_>, Vec<_>) = literals.into_iter().partition(|l| l.text.len() >= WINDOW);
-        Literals { inside, starts, long: Table::new(&long), short: Table::new(&short), spaces, in_words }
+        Literals {
+            inside,
+            starts,
+            long: Table::new(&long),
+            short: Table::new(&short),
+            spaces,
+            joins,
+            in_words,
+        }
     }
 
     /// Calls `found(place, unit)` for the literals that start in `from..to`, in
@@ -131,7 +150,10 @@ impl Literals {
             return;
         }
         let to = to.min(text.len());
-        let mut inside = from.checked_sub(1).and_then(|i| text.get(i)).is_some_and(|b| is_word(*b));
+        let mut inside = from
+            .checked_sub(1)
+            .and_then(|i| text.get(i))
+            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == self.joins);
         let mut at = from;
         while at < to {
             let rest = text.get(at..).unwrap_or_default();
@@ -145,7 +167,7 @@ impl Literals {
                         &padded,
                         Places {
                             all: u64::MAX,
-                            inside: word_mask(&lanes_of(&padded, 0)) << 1 | u64::from(inside),
+                            inside: word_mask(&lanes_of(&padded, 0), self.joins) << 1 | u64::from(inside),
                         },
                     )
                 }
@@ -178,7 +200,7 @@ impl Literals {
     #[inline(always)]
     fn places(&self, block: &Block, inside: &mut bool) -> Places {
         let lanes = lanes_of(block, 0);
-        let word = word_mask(&lanes);
+        let word = word_mask(&lanes, self.joins);
         let after_word = word << 1 | u64::from(*inside);
         *inside = word >> (STRIDE - 1) == 1;
         let (mut maybe, mut left) = (0, self.starts.find(&lanes, block));
@@ -318,12 +340,12 @@ fn lanes_of(block: &Block, at: usize) -> Lanes {
     Lanes::new(block.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; STRIDE]))
 }
 
-/// The bytes that [`is_word`] names.
+/// Letters, digits and `joins`.
 #[inline(always)]
-fn word_mask(lanes: &Lanes) -> u64 {
+fn word_mask(lanes: &Lanes, joins: u8) -> u64 {
     lanes.mask(|v| {
         let lower = v | u8x16::splat(0x20);
-        within(lower, b'a', b'z') | within(v, b'0', b'9') | is(v, b'_')
+        within(lower, b'a', b'z') | within(v, b'0', b'9') | is(v, joins)
     })
 }
 
