@@ -92,10 +92,9 @@ impl Automaton {
         accepts: &mut Vec<Accept>,
     ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
-        let cache = caches.get(self.id, dfa)?;
-        let before = Size::of(cache);
-        let (steps, alive) = walk(dfa, cache, text, from, max_len, at_end, accepts)?;
-        Ok(Walk { steps, built: before.built_since(cache), alive })
+        let mut walker = Walker { dfa, cache: caches.get(self.id, dfa)?, before: None };
+        let (steps, alive) = walker.forward(text, from, max_len, at_end, accepts)?;
+        Ok(Walk { steps, built: walker.built(), alive })
     }
 
     /// Walks backward from `from` down to `floor`, and adds every place where a
@@ -109,84 +108,138 @@ impl Automaton {
         accepts: &mut Vec<Accept>,
     ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
-        let cache = caches.get(self.id, dfa)?;
-        let before = Size::of(cache);
-        let steps = walk_back(dfa, cache, text, from, floor, accepts)?;
-        Ok(Walk { steps, built: before.built_since(cache), alive: false })
+        let mut walker = Walker { dfa, cache: caches.get(self.id, dfa)?, before: None };
+        let steps = walker.backward(text, from, floor, accepts)?;
+        Ok(Walk { steps, built: walker.built(), alive: false })
     }
 }
 
 type State = regex_automata::hybrid::LazyStateID;
 
-fn start_state(dfa: &DFA, cache: &mut Cache, beside: Option<u8>) -> Result<State, Broken> {
-    let config = start::Config::new().anchored(Anchored::Yes).look_behind(beside);
-    dfa.start_state(cache, &config).map_err(|_| Broken)
+/// One walk.
+struct Walker<'a> {
+    dfa: &'a DFA,
+    cache: &'a mut Cache,
+    /// What the cache held before the first state that may have been built. Few
+    /// walks build any. States to start in are not counted: an automaton has six.
+    before: Option<Size>,
 }
 
-/// Bytes walked, and whether more text could change the result.
-fn walk(
-    dfa: &DFA,
-    cache: &mut Cache,
-    text: &[u8],
-    from: usize,
-    max_len: usize,
-    at_end: bool,
-    accepts: &mut Vec<Accept>,
-) -> Result<(usize, bool), Broken> {
-    let before = from.checked_sub(1).and_then(|i| text.get(i).copied());
-    let mut state = start_state(dfa, cache, before)?;
-    // An automaton tells of a match one byte after its end.
-    let stop = from.saturating_add(max_len).saturating_add(1).min(text.len());
-    for (at, &byte) in (from..).zip(text.get(from..stop).unwrap_or_default()) {
-        state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
-        if state.is_tagged() {
-            if state.is_match() {
-                push_accepts(dfa, cache, state, at, accepts);
-            } else if state.is_dead() {
-                return Ok((at + 1 - from, false));
+impl Walker<'_> {
+    fn start(&mut self, beside: Option<u8>) -> Result<State, Broken> {
+        let config = start::Config::new().anchored(Anchored::Yes).look_behind(beside);
+        self.dfa.start_state(self.cache, &config).map_err(|_| Broken)
+    }
+
+    #[inline(always)]
+    fn next(&mut self, state: State, byte: u8) -> Result<State, Broken> {
+        if !state.is_tagged() {
+            let next = self.dfa.next_state_untagged(self.cache, state, byte);
+            if !next.is_unknown() {
+                return Ok(next);
             }
         }
+        self.next_special(state, Some(byte))
     }
-    let steps = stop - from;
-    if steps > max_len {
-        return Ok((steps, false));
-    }
-    if at_end {
-        state = dfa.next_eoi_state(cache, state).map_err(|_| Broken)?;
-        if state.is_match() {
-            push_accepts(dfa, cache, state, stop, accepts);
-        }
-    }
-    Ok((steps, !at_end && can_go_on(dfa, cache, state)?))
-}
 
-/// Bytes walked.
-fn walk_back(
-    dfa: &DFA,
-    cache: &mut Cache,
-    text: &[u8],
-    from: usize,
-    floor: usize,
-    accepts: &mut Vec<Accept>,
-) -> Result<usize, Broken> {
-    let mut state = start_state(dfa, cache, text.get(from).copied())?;
-    for (i, &byte) in text.get(floor..from).unwrap_or_default().iter().enumerate().rev() {
-        state = dfa.next_state(cache, state, byte).map_err(|_| Broken)?;
+    /// The next state where one of both is special, or not built yet. None: the
+    /// end of the text.
+    #[inline(never)]
+    fn next_special(&mut self, state: State, byte: Option<u8>) -> Result<State, Broken> {
+        self.before.get_or_insert_with(|| Size::of(self.cache));
+        let next = match byte {
+            Some(byte) => self.dfa.next_state(self.cache, state, byte),
+            None => self.dfa.next_eoi_state(self.cache, state),
+        };
+        next.map_err(|_| Broken)
+    }
+
+    /// Bytes of states that were built.
+    fn built(&self) -> usize {
+        self.before.as_ref().map_or(0, |before| before.built_since(self.cache))
+    }
+
+    /// Bytes walked, and whether more text could change the result.
+    fn forward(
+        &mut self,
+        text: &[u8],
+        from: usize,
+        max_len: usize,
+        at_end: bool,
+        accepts: &mut Vec<Accept>,
+    ) -> Result<(usize, bool), Broken> {
+        let mut state = self.start(from.checked_sub(1).and_then(|i| text.get(i).copied()))?;
+        // An automaton tells of a match one byte after its end.
+        let stop = from.saturating_add(max_len).saturating_add(1).min(text.len());
+        for (at, &byte) in (from..).zip(text.get(from..stop).unwrap_or_default()) {
+            state = self.next(state, byte)?;
+            if state.is_tagged() {
+                if state.is_match() {
+                    self.push_accepts(state, at, accepts);
+                } else if state.is_dead() {
+                    return Ok((at + 1 - from, false));
+                }
+            }
+        }
+        let steps = stop - from;
+        if steps > max_len {
+            return Ok((steps, false));
+        }
+        if at_end {
+            state = self.next_special(state, None)?;
+            if state.is_match() {
+                self.push_accepts(state, stop, accepts);
+            }
+        }
+        Ok((steps, !at_end && self.can_go_on(state)?))
+    }
+
+    /// Bytes walked.
+    fn backward(
+        &mut self,
+        text: &[u8],
+        from: usize,
+        floor: usize,
+        accepts: &mut Vec<Accept>,
+    ) -> Result<usize, Broken> {
+        let mut state = self.start(text.get(from).copied())?;
+        for (i, &byte) in text.get(floor..from).unwrap_or_default().iter().enumerate().rev() {
+            state = self.next(state, byte)?;
+            if state.is_match() {
+                self.push_accepts(state, floor + i + 1, accepts);
+            } else if state.is_dead() {
+                return Ok(from - floor - i);
+            }
+        }
+        state = match floor.checked_sub(1).and_then(|i| text.get(i)) {
+            Some(&byte) => self.next(state, byte)?,
+            None => self.next_special(state, None)?,
+        };
         if state.is_match() {
-            push_accepts(dfa, cache, state, floor + i + 1, accepts);
-        } else if state.is_dead() {
-            return Ok(from - floor - i);
+            self.push_accepts(state, floor, accepts);
+        }
+        Ok(from - floor)
+    }
+
+    /// Some byte leads on. A match that is complete is told one byte late, by a
+    /// state that any further byte kills.
+    fn can_go_on(&mut self, state: State) -> Result<bool, Broken> {
+        if !state.is_match() {
+            return Ok(true);
+        }
+        for byte in self.dfa.byte_classes().representatives(0u8..=255).filter_map(|unit| unit.as_u8()) {
+            if !self.next_special(state, Some(byte))?.is_dead() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn push_accepts(&self, state: State, at: usize, accepts: &mut Vec<Accept>) {
+        for i in 0..self.dfa.match_len(self.cache, state) {
+            accepts.push(Accept { pattern: self.dfa.match_pattern(self.cache, state, i).as_u32(), at });
         }
     }
-    state = match floor.checked_sub(1).and_then(|i| text.get(i)) {
-        Some(&byte) => dfa.next_state(cache, state, byte),
-        None => dfa.next_eoi_state(cache, state),
-    }
-    .map_err(|_| Broken)?;
-    if state.is_match() {
-        push_accepts(dfa, cache, state, floor, accepts);
-    }
-    Ok(from - floor)
 }
 
 /// How much an automaton's cache held.
@@ -205,26 +258,6 @@ impl Size {
         // A cache that was cleared on the way held nothing then.
         let held = if now.clears == self.clears { self.bytes } else { 0 };
         now.bytes.saturating_sub(held)
-    }
-}
-
-/// Some byte leads on. A match that is complete is told one byte late, by a
-/// state that any further byte kills.
-fn can_go_on(dfa: &DFA, cache: &mut Cache, state: State) -> Result<bool, Broken> {
-    if !state.is_match() {
-        return Ok(true);
-    }
-    for byte in dfa.byte_classes().representatives(0u8..=255).filter_map(|unit| unit.as_u8()) {
-        if !dfa.next_state(cache, state, byte).map_err(|_| Broken)?.is_dead() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn push_accepts(dfa: &DFA, cache: &Cache, state: State, at: usize, accepts: &mut Vec<Accept>) {
-    for i in 0..dfa.match_len(cache, state) {
-        accepts.push(Accept { pattern: dfa.match_pattern(cache, state, i).as_u32(), at });
     }
 }
 
