@@ -13,7 +13,7 @@ BENCHES=(attacks latency phases stream)
 COMMANDS="demo|[--keep] [--config FILE]|build, start Envoy with the filter, send the story's requests; with FILE they are told, and judged only with --judge
 test|[SUITE...]|every check and every suite; or only those named: ${SUITES[*]}
 build||the module for Envoy: target/portcullis.wasm
-ctl|ARGS...|portcullisctl, the command line tool, built where needed; \`ctl help\` is its own help
+ctl|ARGS...|portcullisctl, the command line tool, built where needed; \`ctl --help\` is its own help
 bench|[--quick] [BENCH...]|texts made to be slow, added latency, phases of a request, streams; or only those named: ${BENCHES[*]}
 eval|DIR|wire formats and detection quality on the corpora in DIR
 mutants||break the filter one line at a time: tests must notice
@@ -113,8 +113,8 @@ build_module() {
     remap="target.$TRIPLE.rustflags=['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo','--remap-path-prefix=$PWD=/portcullis']"
     step "compile the module" "read the compiler's message above" \
         cargo build --lib --release --target "$TRIPLE" --config "$remap"
-    # Takes an eighth off the module (1.66 to 1.44 MB with binaryen 108), and
-    # V8 compiles about 2 s per MB at start. Code that serde makes for each type
+    # Takes about an eighth off the module (with binaryen 108), and V8 compiles
+    # about 2 s per MB at start. Code that serde makes for each type
     # is much alike: merging it before the rest is one percent.
     setup_binaryen
     if [ ! "$MODULE" -nt "$LINKED" ]; then
@@ -223,11 +223,11 @@ command=${1:-help}
 case $command in -h | --help) command=help ;; esac
 usage_of "$command" >/dev/null || { usage >&2; die "unknown command: $command" 2; }
 for argument; do
+    # All is for the tool: `ctl --help` and `ctl scan --help` are its questions.
+    [ "$command" != ctl ] || break
     case $argument in
         -h | --help) usage_of "$command"; exit ;;
     esac
-    # What follows is for the tool: `ctl scan --help` is its question.
-    [ "$command" != ctl ] || break
 done
 check_arguments "$command" "$@"
 case $command in

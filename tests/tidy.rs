@@ -182,6 +182,40 @@ fn paths_named_in_documents_exist() {
     assert!(bad.is_empty(), "documents name what is not there: {bad:#?}");
 }
 
+/// Words in code type in the first cells of a section's tables.
+fn tabled(path: &str, after: &str, before: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    let section = text.split(after).nth(1).unwrap_or_default().split(before).next().unwrap().to_owned();
+    let cells =
+        section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next().map(str::to_owned));
+    let mut words: Vec<_> =
+        cells.flat_map(|c| c.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn documents_list_every_check_kind_and_transform() {
+    let source = fs::read_to_string(root().join("src/detect/checks/mod.rs")).unwrap();
+    let mut checks: Vec<String> = source
+        .lines()
+        .filter_map(|l| l.strip_prefix("    (\"")?.split_once("\", Kind::").map(|(name, _)| name.to_owned()))
+        .collect();
+    checks.sort();
+    assert!(checks.len() > 100, "the checks are somewhere else");
+    assert_eq!(tabled("rules/README.md", "\n## Checks\n", "\n## "), checks);
+
+    let mut transforms: Vec<_> =
+        portcullis::text::Transforms::ALL.iter().map(|(_, name)| (*name).to_owned()).collect();
+    transforms.sort();
+    assert_eq!(tabled("envoy/README.md", "Names of `transforms`", "\n\nA request"), transforms);
+
+    let rules = fs::read_to_string(root().join("rules/README.md")).unwrap();
+    let row = rules.lines().find(|l| l.starts_with("| `scan` |")).unwrap();
+    let kinds: Vec<_> = row.split("Kinds: ").nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+    assert_eq!(kinds, portcullis::rules::Scope::kinds());
+}
+
 #[test]
 fn every_pack_is_built_in() {
     for path in files("rules/packs", ".json") {

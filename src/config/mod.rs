@@ -9,6 +9,8 @@ mod path;
 mod resolve;
 pub mod written;
 
+pub use path::read;
+
 use std::collections::{BTreeMap, HashSet};
 
 use crate::approval::Service;

@@ -1,9 +1,23 @@
 //! Where in a document a fault lies, as operators write it: `policies[2].models.allow[0]`.
 
+use serde::de::DeserializeOwned;
+
+use super::ConfigError;
+use crate::rules::from_json;
 use crate::wire::json::{Doc, Kind, NodeId};
 
+/// Reads a document of this form. A fault is told with its path.
+///
+/// Strict JSON: a key that stands twice means one of the two is not in force,
+/// and an operator should know which.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    let fault = |path: String, what: String| ConfigError { path, what };
+    let doc = Doc::parse(text.as_bytes()).map_err(|e| fault(String::new(), e.to_string()))?;
+    from_json(text).map_err(|e| fault(of_error(&doc, &e), e.to_string()))
+}
+
 /// The path of the value at which `serde_json` stopped.
-pub(super) fn of_error(doc: &Doc<'_>, error: &serde_json::Error) -> String {
+fn of_error(doc: &Doc<'_>, error: &serde_json::Error) -> String {
     let before: usize = doc
         .bytes()
         .split_inclusive(|b| *b == b'\n')

@@ -12,16 +12,12 @@ use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
 use crate::quota;
-use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, from_json, pack_text};
-use crate::wire::json::Doc;
+use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
 
 impl Config {
     /// Parse and check a configuration in JSON.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        // Strict JSON first: a key that stands twice means one of the two is
-        // not in force, and an operator should know which.
-        let doc = Doc::parse(text.as_bytes()).map_err(|e| error("", e))?;
-        let document: Document = from_json(text).map_err(|e| error(path::of_error(&doc, &e), e))?;
+        let document: Document = path::read(text)?;
         Config::resolve(document, text)
     }
 

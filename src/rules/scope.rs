@@ -64,6 +64,11 @@ impl Scope {
         Some(Scope(bits.fold(0, |all, bit| all | bit)))
     }
 
+    /// Names of the kinds of span, as `scan` takes them.
+    pub fn kinds() -> [&'static str; 10] {
+        KINDS.map(SpanKind::as_str)
+    }
+
     /// Every pair there is; requests of users first, as the most usual place.
     pub fn places() -> impl Iterator<Item = (Direction, SpanKind)> {
         let first = (Direction::Request, SpanKind::User);

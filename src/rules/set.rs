@@ -98,13 +98,16 @@ impl RuleSet {
         let mut added: Vec<LoadedRule> = Vec::with_capacity(pack.rules.len());
         for rule in &pack.rules {
             let loader = Loader { file, pack, rule, strict };
-            if self.rules.iter().chain(&added).any(|other| other.id == rule.id) {
-                errors.push(loader.error("id", "used twice"));
+            if let Some(other) = self.rules.iter().chain(&added).find(|other| other.id == rule.id) {
+                errors.push(loader.error("id", format!("used before, by a rule of pack {:?}", other.pack)));
             }
             match loader.load() {
                 Ok(rule) => added.push(rule),
                 Err(error) => errors.push(error),
             }
+        }
+        if pack.rules.is_empty() {
+            errors.push(RuleError::new(file, "", "rules", "is empty"));
         }
         for rule in &pack.rules {
             if let Some(id) = rule.also.iter().find(|id| !pack.rules.iter().any(|r| r.id == **id)) {
@@ -192,7 +195,11 @@ impl Loader<'_> {
         let rule = self.rule;
         self.check_texts()?;
         let scope = Scope::parse(&rule.scan).map_err(|item| {
-            self.error("scan", format!("{item:?} is neither a direction nor a kind of span"))
+            let kinds = Scope::kinds().join(", ");
+            self.error(
+                "scan",
+                format!("{item:?} is none of request, response, {kinds}, nor a direction and a kind with a colon between"),
+            )
         })?;
         let written = match &rule.pattern {
             Pattern::One(pattern) => pattern.clone(),

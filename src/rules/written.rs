@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// One file of `rules/packs/`, or the `custom` list of a configuration.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a pack: the object itself, not the name of its file")]
 pub struct Pack {
     /// Version of the file format: 1.
     pub format: u32,

@@ -41,6 +41,9 @@ pub(crate) struct Args {
     rows: bool,
 }
 
+/// What a folder should hold, to whom has something else in it.
+const ROW: &str = r#"a set is a file NAME.jsonl with a row a line, such as {"text":"...","label":"benign"}"#;
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut set = packs::load(&args.packs, Strictness::Lenient)?;
     set.add_classifier();
@@ -48,6 +51,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut report = Report::default();
     for path in files(&args.dir, &args.sets)? {
         meter.file(&path, &mut report)?;
+    }
+    if report.rows == 0 {
+        return Err(format!("{}: no row has a `text` and a `label`: {ROW}", args.dir.display()));
+    }
+    if report.ignored > 0 {
+        eprintln!("rows left out, without a `text` or a `label` that is known: {}", report.ignored);
     }
     print!("{}", table::markdown(&report, args.level));
     Ok(ExitCode::SUCCESS)
@@ -66,7 +75,7 @@ fn files(dir: &Path, sets: &[String]) -> Result<Vec<PathBuf>, String> {
         }
     }
     if files.is_empty() {
-        return Err(format!("{}: no such set", dir.display()));
+        return Err(format!("{}: no such set; {ROW}", dir.display()));
     }
     files.sort();
     Ok(files)
@@ -108,6 +117,10 @@ pub(crate) struct Report {
     pub(crate) attacks: Attacks,
     /// Rows whose scan ran out of budget.
     pub(crate) exhausted: usize,
+    /// Rows that were measured.
+    rows: usize,
+    /// Rows of no use: no text, no label, or one that nobody knows.
+    ignored: usize,
 }
 
 /// A span found, with its rule's id and category.
@@ -117,6 +130,9 @@ struct Found {
     rule: String,
     category: Category,
 }
+
+/// Labels that [`Meter::row`] measures.
+const LABELS: [&str; 6] = ["benign", "secret", "pii", "injection", "jailbreak", "mcp_malicious_tool"];
 
 struct Meter {
     eye: Eye<'static>,
@@ -129,8 +145,12 @@ impl Meter {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         for (number, line) in text.lines().enumerate() {
             let row = row::parse(line).map_err(|e| format!("{}:{}: {e}", path.display(), number + 1))?;
-            if let Some(row) = row {
-                self.row(&name, &row, report);
+            match row {
+                Some(row) if LABELS.contains(&row.label.as_str()) => {
+                    report.rows += 1;
+                    self.row(&name, &row, report);
+                }
+                _ => report.ignored += 1,
             }
         }
         Ok(())

@@ -19,8 +19,8 @@ pub(crate) struct Args {
     /// Who calls, as an identity source would say. Without: nobody was identified.
     #[arg(long)]
     subject: Option<String>,
-    /// Groups of the subject.
-    #[arg(long, value_delimiter = ',')]
+    /// Groups of the subject, with spaces or commas between them.
+    #[arg(long, value_delimiter = ',', num_args = 1..)]
     groups: Vec<String>,
     /// Agent that acts for the subject.
     #[arg(long)]
@@ -99,6 +99,9 @@ fn explain(config: &Config, who: &Identity, asked: &Asked<'_>, route: Option<&st
         }
     } else {
         story.say("identity", &format!("{}, groups: {}", who.subject, list(&who.groups)));
+    }
+    if let Some(route) = route.filter(|name| config.policies.iter().all(|policy| policy.name != *name)) {
+        story.say("route", &format!("names {route}, and no policy is called so"));
     }
     let chosen = select(&config.policies, who, route);
     let reached = chosen.map_or(config.policies.len(), |(at, _)| at + 1);
@@ -276,6 +279,31 @@ mod tests {
             let story = story(config, subject, groups, model);
             assert_eq!(story.refused, refused, "{subject} {model}:\n{}", story.lines);
             assert!(story.lines.contains(part), "{part} is not in:\n{}", story.lines);
+        }
+    }
+
+    #[test]
+    fn a_route_that_names_no_policy_is_told() {
+        let config = config(include_str!("../../../envoy/config/demo.json"));
+        let ann = Identity { subject: "ann".into(), groups: vec!["support".into()], ..Identity::default() };
+        let told = |route| {
+            explain(&config, &ann, &Asked::default(), Some(route)).lines.contains("no policy is called so")
+        };
+        assert!(told("nope") && !told("support"));
+    }
+
+    #[test]
+    fn groups_come_in_both_forms() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        for words in [&["support,trial"][..], &["support", "trial"]] {
+            let line =
+                ["explain", "--config", "c.json", "--groups"].iter().chain(words).chain(&["--model", "m"]);
+            let cli = <Cli as clap::Parser>::try_parse_from(line).unwrap();
+            assert_eq!(cli.args.groups, ["support", "trial"]);
         }
     }
 

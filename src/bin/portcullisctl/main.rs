@@ -1,7 +1,4 @@
 //! The native command line of Portcullis: the same core as the filter, off line.
-//!
-//! Exit status: 0 all is well, 1 something was found or fails, 2 usage or an
-//! unreadable file.
 // A command line prints.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -19,11 +16,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const EXIT_STATUS: &str =
+    "Exit status: 0 all is well, 1 something was found or fails, 2 usage or an unreadable file.";
+
 #[derive(Parser)]
 #[command(
     name = "portcullisctl",
     version,
-    about = "Check configurations, rules and texts with the core of the Portcullis filter"
+    about = "Check configurations, rules and texts with the core of the Portcullis filter",
+    after_help = EXIT_STATUS
 )]
 struct Cli {
     #[command(subcommand)]
@@ -46,6 +47,7 @@ enum Command {
     /// Tell which policy a caller falls under, and what it means for a model.
     Explain(explain::Args),
     /// Scan a text and tell what the rules find, without repeating it.
+    #[command(after_help = EXIT_STATUS)]
     Scan(scan::Args),
 }
 

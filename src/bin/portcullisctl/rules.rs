@@ -25,6 +25,7 @@ pub(crate) fn run(command: &Command) -> Outcome {
     for failure in &failures {
         println!("{failure}");
     }
-    println!("{} rules, {} failures", set.rules().len(), failures.len());
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    println!("{}, {}", many(set.rules().len(), "rule"), many(failures.len(), "failure"));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
