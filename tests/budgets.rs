@@ -65,6 +65,39 @@ fn a_limit_on_cost_needs_prices() {
 }
 
 #[test]
+fn a_failed_call_costs_nothing_whatever_its_error_says() {
+    let (config, mut worker) = (
+        config(
+            with_quota(
+                json!({ "name": "t", "per": "subject", "unit": "tokens", "limit": 5000, "window": "1h" }),
+            ),
+            json!({}),
+        ),
+        worker(),
+    );
+    let error = json!({ "error": { "message": "upstream connect error or disconnect before headers" } });
+    for (status, content_type, body) in [
+        ("503", "text/plain", b"upstream connect error or disconnect before headers".to_vec()),
+        ("400", "application/json", error.to_string().into_bytes()),
+        ("500", "application/json", b"{}".to_vec()),
+    ] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "max_tokens": 100 }))));
+        exchange.answer(status, content_type, &[&body]);
+        let record = exchange.finish();
+        assert_eq!(
+            (&record["quota"][0]["charged"], &record["usage"]["output"]),
+            (&json!(0), &Value::Null),
+            "{status}"
+        );
+    }
+    let mut exchange = Exchange::new(&mut worker, &config);
+    assert!(exchange.ask("ann", CHAT, &chat("hi", json!({ "max_tokens": 100 }))));
+    exchange.answer("200", "application/json", &[&ok()]);
+    assert_eq!(exchange.finish()["quota"][0]["charged"], 50);
+}
+
+#[test]
 fn clients_are_told_where_they_stand() {
     let quotas = json!([{ "name": "p", "quotas": [
         { "name": "n", "per": "subject", "unit": "requests", "limit": 2, "window": "1h" },

@@ -24,6 +24,9 @@ pub(super) struct Stream {
     /// Time spent in callbacks so far.
     spent_ns: u64,
     status: u16,
+    /// A request came: one that is refused in front of the filter is only told of
+    /// by its answer, and has no record.
+    begun: bool,
     /// Bytes in the buffer of the body at hand: what a replacement replaces.
     size: usize,
 }
@@ -31,7 +34,8 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(ids: (u32, u32), config: Option<Rc<Config>>, shared: Rc<Shared>) -> Self {
         let session = config.clone().map(Session::new);
-        Stream { session, config, shared, ids, asked: (0, Side::Request), spent_ns: 0, status: 0, size: 0 }
+        let asked = (0, Side::Request);
+        Stream { session, config, shared, ids, asked, spent_ns: 0, status: 0, begun: false, size: 0 }
     }
 
     /// Deliver an event, perform what it leads to, and say how to go on.
@@ -123,6 +127,7 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         let started = hostcalls::now_ns();
+        self.begun = true;
         let headers = hostcalls::headers(Map::Request);
         let paths = self.config.as_ref().map(|c| c.claims.as_slice()).unwrap_or_default();
         let claims: Vec<_> = paths.iter().map(|p| hostcalls::property(p)).collect();
@@ -199,6 +204,9 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
+        if !self.begun {
+            return;
+        }
         let started = hostcalls::now_ns();
         let added_us = self.spent_ns / 1000;
         self.run(Event::Done { status: self.status, added_us }, started);

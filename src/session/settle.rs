@@ -161,9 +161,10 @@ impl Session {
         }
         self.record.status = status;
         self.record.added_us = added_us;
-        let answered =
-            self.record.upstream_status.is_some_and(|s| s < 400) && !matches!(self.phase, Phase::Refused);
-        let produced = answered || self.money.usage.is_some() || self.money.text_bytes > 0;
+        let succeeded = self.record.upstream_status.is_some_and(|s| s < 400);
+        let answered = succeeded && !matches!(self.phase, Phase::Refused);
+        // The text of an error is no output; an answer refused on its way back was.
+        let produced = answered || self.money.usage.is_some() || succeeded && self.money.text_bytes > 0;
         let used = self.money.used();
         self.phase = Phase::Settling;
         self.money.extended();

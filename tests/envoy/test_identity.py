@@ -67,8 +67,10 @@ def test_a_subject_belongs_to_its_issuer(envoy, upstream):
     # The same name from another issuer that is trusted as well.
     assert proxy.chat("hi", headers=[bearer(iss="https://guests.test", sub="root")]).status == 403
     assert proxy.chat("hi", headers=[bearer(iss="https://elsewhere.test", sub="root")]).status == 401
-    records = proxy.audits(3)
+    records = [line["audit"] for line in proxy.logged(3)]
     assert records[1]["subject"] == "https://guests.test#root" and denied(records[1])
+    # What is refused in front of the filter has no record: it decided nothing.
+    assert records[0]["decision"] == "allow" and not isinstance(records[2], dict)
     assert len(upstream.requests) == 1
 
 

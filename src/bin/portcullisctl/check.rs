@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use portcullis::config::Config;
 use portcullis::config::written::Mode;
+use portcullis::detect::self_test;
 use portcullis::limits::MAX_CONFIG_BYTES;
 use portcullis::policy::Source;
-use portcullis::rules::Category;
+use portcullis::rules::{Category, PACK_NAMES};
 
 use crate::Outcome;
 
@@ -27,13 +28,17 @@ pub(crate) const CATEGORIES: [(&str, Category); 5] = [
     ("code", Category::Code),
 ];
 
-/// Fails if any of the files does, after all were looked at.
+/// Fails if any of the files does, or a test of its own rules, after all were
+/// looked at.
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut faults = 0;
     for file in &args.files {
         let text = read(file)?;
         match Config::from_json(&text) {
-            Ok(config) => println!("{}: loads\n{}", file.display(), describe(&config)),
+            Ok(config) => {
+                println!("{}: loads\n{}", file.display(), describe(&config));
+                faults += untrue(&config, file);
+            }
             Err(e) => {
                 faults += 1;
                 eprintln!("{}: {e}", file.display());
@@ -41,6 +46,25 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
     }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tells which rules of the configuration's own do not do what their tests say.
+/// The filter loads them all the same: how many there are comes back.
+fn untrue(config: &Config, file: &Path) -> usize {
+    let mut own = config.rules.clone();
+    own.retain(|rule| !PACK_NAMES.contains(&rule.pack.as_str()));
+    let failures = self_test(&own);
+    for failure in &failures {
+        eprintln!("{}: {failure}", file.display());
+    }
+    for (_, rule) in own.iter().filter(|(_, rule)| rule.tests.hit.is_empty()) {
+        eprintln!(
+            "{}: rule {}: has no tests: nothing shows that it finds what it should",
+            file.display(),
+            rule.id
+        );
+    }
+    failures.len()
 }
 
 /// The text of a configuration, within the filter's own cap.

@@ -1,13 +1,14 @@
-//! `scan`: what the rules find in a text.
+//! `scan`: what rules and classifier find in a text of a user, as written and
+//! behind disguises.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use portcullis::detect::{Engine, Input, Scratch, View};
-use portcullis::rules::{Direction, Strictness};
+use portcullis::rules::Strictness;
 use portcullis::text::SpanKind;
 
+use crate::look::Eye;
 use crate::{Outcome, packs};
 
 #[derive(clap::Args)]
@@ -23,33 +24,22 @@ pub(crate) struct Args {
 }
 
 /// Prints byte range, rule, severity and title of each match, never the text.
+/// Fails if there is one.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut set = packs::load(&args.packs, Strictness::Lenient)?;
-    set.retain(|rule| rule.level <= args.level);
-    let engine = Engine::compile(&set)
-        .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let set = packs::load(&args.packs, Strictness::Lenient)?;
+    let mut eye = Eye::new(set, None, args.level)?;
     let text = read(args.file.as_ref())?;
-    let input = Input {
-        text: &text,
-        view: View::Raw,
-        kind: SpanKind::User,
-        direction: Direction::Request,
-        at_end: true,
-        skip_before: 0,
-    };
-    let mut matches = Vec::new();
-    let outcome = engine.scan(&input, &mut Scratch::new(), &mut matches);
-    for found in &matches {
-        let Some(rule) = set.get(found.rule) else { continue };
-        println!(
-            "{}..{}\t{}\t{:?}\t{}",
-            found.range.start, found.range.end, rule.id, rule.severity, rule.title
-        );
+    let mut seen = eye.look(&text, SpanKind::User);
+    seen.matches.sort_by_key(|found| (found.range.start, found.range.end));
+    for found in &seen.matches {
+        let Some(rule) = eye.rules.get(found.rule) else { continue };
+        let severity = format!("{:?}", rule.severity).to_lowercase();
+        println!("{}..{}\t{}\t{severity}\t{}", found.range.start, found.range.end, rule.id, rule.title);
     }
-    if outcome.budget_exhausted {
+    if seen.exhausted {
         println!("engine.budget: the text took more work than allowed; matches may be missing");
     }
-    let clean = matches.is_empty() && !outcome.budget_exhausted;
+    let clean = seen.matches.is_empty() && !seen.exhausted;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
