@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -117,8 +118,11 @@ class Stage:
             except (OSError, ValueError, KeyError, IndexError):
                 pass
             time.sleep(0.02)
-        log = self.log_path.read_text(errors="replace")[-3000:] if self.log_path.exists() else ""
-        raise SystemExit(f"demo: Envoy did not start; the end of its log:\n{log}")
+        log = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        refused = re.search(r"portcullis: (configuration refused: .*)", log)
+        if refused:
+            raise SystemExit(f"demo: {self.config}: {refused[1]}")
+        raise SystemExit(f"demo: Envoy did not start; the end of its log:\n{log[-3000:]}")
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=10) as answer:

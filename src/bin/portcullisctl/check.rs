@@ -96,13 +96,30 @@ fn describe(config: &Config) -> String {
         })
         .collect();
     let rules = config.rules.iter().count();
+    let from = match sources.as_slice() {
+        [] => "no source names anybody".to_owned(),
+        known => format!("from {}", known.join(", ")),
+    };
+    let recording = match config.monitored.len() {
+        0 => String::new(),
+        some => format!("; {some} only record"),
+    };
+    let services: Vec<_> = config.approvals.iter().map(|(name, _)| name.clone()).collect();
+    let watched: Vec<_> =
+        config.policies.iter().filter(|p| p.habits.is_some()).map(|p| p.name.clone()).collect();
+    let some = |names: &[String], before: &str| match names {
+        [] => "none".to_owned(),
+        names => format!("{before}{}", names.join(", ")),
+    };
     let lines = [
         ("digest", config.digest.clone()),
         ("mode", mode.to_owned()),
-        ("identity", format!("{required}; from {}", list(&sources))),
+        ("identity", format!("{required}; {from}")),
         ("policies", format!("{}; the first that matches applies", policies.join(", "))),
-        ("rules on", format!("{rules}: {}; {} only record", counts.join(", "), config.monitored.len())),
+        ("rules on", format!("{rules}: {}{recording}", counts.join(", "))),
         ("aliases", config.aliases.len().to_string()),
+        ("approvals", some(&services, "")),
+        ("baselines", some(&watched, "in policies ")),
     ];
     lines.iter().fold(String::new(), |out, (name, value)| out + &format!("  {name:<9} {value}\n"))
 }
@@ -131,9 +148,14 @@ mod tests {
         let small = r#""version": 1, "rules": { "packs": ["code"] }"#;
         let text = include_str!("../../../envoy/config/demo.json").replacen(r#""version": 1"#, small, 1);
         let said = describe(&Config::from_json(&text).unwrap());
-        for part in
-            ["enforce", "required; from a token", "support, trial, research", "injection 0", "aliases   1"]
-        {
+        for part in [
+            "enforce",
+            "required; from a token",
+            "support, trial, research",
+            "injection 0",
+            "aliases   1",
+            "baselines none",
+        ] {
             assert!(said.contains(part), "{part} is not in:\n{said}");
         }
         assert!(!said.contains("code 0"), "{said}");

@@ -26,6 +26,8 @@ pub(crate) fn run(command: &Command) -> Outcome {
         println!("{failure}");
     }
     let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    println!("{}, {}", many(set.rules().len(), "rule"), many(failures.len(), "failure"));
+    let above = set.rules().iter().filter(|rule| rule.level > 2).count();
+    let said = many(set.rules().len(), "rule");
+    println!("{said} ({above} above level 2, the default), {}", many(failures.len(), "failure"));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
