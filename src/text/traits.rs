@@ -98,24 +98,28 @@ const PAD: u8 = b',';
 
 /// The traits of `text`.
 pub fn classify(text: &str) -> Traits {
-    classify_bytes(text.as_bytes())
+    classify_bytes(text.as_bytes(), &mut Before::default())
 }
 
+/// What a part of a text is classified by besides itself: the end of the part
+/// before it. A run of letters over the border is a run.
+#[derive(Default)]
+pub(super) struct Before(Prose);
+
 /// The traits of a part of a text, cut anywhere.
-pub(super) fn classify_bytes(bytes: &[u8]) -> Traits {
+pub(super) fn classify_bytes(bytes: &[u8], Before(before): &mut Before) -> Traits {
     let mut traits = Traits::default();
-    let mut before = Prose::default();
     let mut windows = bytes.chunks_exact(WINDOW);
     for window in &mut windows {
         if let Some(window) = window.first_chunk() {
-            window_traits(window, WINDOW, &mut before, &mut traits);
+            window_traits(window, WINDOW, before, &mut traits);
         }
     }
     let tail = windows.remainder();
     if !tail.is_empty() {
         let mut padded = [PAD; WINDOW];
         padded.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-        window_traits(&padded, tail.len(), &mut before, &mut traits);
+        window_traits(&padded, tail.len(), before, &mut traits);
     }
     traits
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::cipher::{self, Cipher};
 use super::step::{Locator, Sink, Writer};
-use super::traits::classify_bytes;
+use super::traits::{Before, classify_bytes};
 use super::{Traits, Transforms, classify, decode, fold, join, leet, shuffle, unspaced};
 use crate::limits::{MAX_DECODE_DEPTH, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
 
@@ -192,9 +192,9 @@ fn make_views(text: &str, whole: bool, scratch: &mut Scratch, f: &mut dyn FnMut(
 
 /// Calls `f` with the offset and the text of each part that needs cleaning.
 fn each_region<'a>(text: &'a str, all: &mut Traits, mut f: impl FnMut(usize, &'a str)) {
-    let mut region: Option<Range<usize>> = None;
+    let (mut region, mut before): (Option<Range<usize>>, _) = (None, Before::default());
     for (i, block) in text.as_bytes().chunks(BLOCK).enumerate() {
-        let traits = classify_bytes(block);
+        let traits = classify_bytes(block, &mut before);
         *all = all.union(traits);
         if traits.is_plain() {
             continue;
