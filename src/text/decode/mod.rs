@@ -414,8 +414,11 @@ impl Assembler {
         let c = match self.charset {
             Charset::Utf8 => {
                 let text = self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok());
+                // What is no character (overlong, a surrogate) must take
+                // nothing along of what stands behind it.
+                let due = [0xC0, 0xE0, 0xF0].iter().filter(|lead| a >= **lead).count();
                 match text.and_then(|text| text.chars().next()) {
-                    None if self.len < 4 => return None,
+                    None if self.len <= due => return None,
                     found => found,
                 }
             }

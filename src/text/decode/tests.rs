@@ -68,6 +68,21 @@ fn what_is_no_text_stays() {
 }
 
 #[test]
+fn what_is_no_character_takes_nothing_along() {
+    use base64::Engine as _;
+    for (bytes, view) in [
+        (&b"\xE0\x80\x80AKIA"[..], "\u{FFFD}AKIA"),
+        (b"\xED\xA0\x80\xED\xB0\x80AKIA", "\u{FFFD}\u{FFFD}AKIA"),
+        (b"\xF4\xBF\xBF\xBFAKIA", "\u{FFFD}AKIA"),
+        (b"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80AKIA", "é€😀AKIA"),
+    ] {
+        let whole = [b"the words ", bytes, b" and others"].concat();
+        let encoded = base64::engine::general_purpose::STANDARD.encode(whole);
+        assert_eq!(decoded(&encoded).0, format!("the words {view} and others"));
+    }
+}
+
+#[test]
 fn decoded_characters_map_to_the_digits_that_hold_their_bits() {
     let input = "é SWdub3JlIGFsbA== %41";
     let (out, ..) = decoded(input);
