@@ -7,7 +7,7 @@
 use miniz_oxide::inflate::TINFLStatus as Status;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use super::{Assembler, Charset, Content, TextCheck};
+use super::{Assembler, Charset, Content, MIN_TEXT, TextCheck};
 use crate::limits::{INFLATED_BYTES_BASE, MAX_INFLATED_BYTES, VIEW_BYTES_PER_BYTE};
 
 /// Bytes made at first: a run that is no text shows it at once.
@@ -83,7 +83,9 @@ impl Inflater {
         // The last character may be cut in two.
         check.due = 0;
         let charset = match check.charset() {
+            // Marked as compressed, it need not read like prose.
             None if cut && out.is_empty() => Charset::Utf8,
+            None if check.bytes >= MIN_TEXT => check.utf8()?,
             charset => charset?,
         };
         let mut assembler = Assembler::new(charset);
@@ -199,6 +201,17 @@ mod tests {
         packed.truncate(packed.len() - 12);
         let (out, ..) = decoded(&base64(&packed));
         assert!(out.starts_with(TEXT), "{out}");
+    }
+
+    #[test]
+    fn what_is_no_prose_is_read_and_its_cut_is_told() {
+        for filler in ["\n", "-", "0,"] {
+            let text = filler.repeat(100) + TEXT;
+            assert_eq!(decoded(&base64(&gzip(text.as_bytes(), 0, &[]))).0, text);
+            let packed = gzip((filler.repeat(1 << 20) + TEXT).as_bytes(), 0, &[]);
+            let (made, cut) = inflated(&mut Inflater::new(1 << 20), &packed);
+            assert_eq!((made, cut), (MAX_INFLATED_BYTES, true), "{filler:?}");
+        }
     }
 
     #[test]
