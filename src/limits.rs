@@ -112,6 +112,10 @@ pub const MAX_INFLATED_BYTES: usize = 64 * 1024;
 /// [`VIEW_BYTES_PER_BYTE`] times its own.
 pub const INFLATED_BYTES_BASE: usize = 4 * 1024;
 
+/// Bytes of views of what was inflated, all texts of a body together: a body may
+/// be thousands of short texts. A run beyond them counts as a budget that ended.
+pub const MAX_INFLATED_VIEW_BYTES: usize = 1024 * 1024;
+
 /// Bytes of one pattern as written.
 pub const MAX_PATTERN_BYTES: usize = 4096;
 

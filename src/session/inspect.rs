@@ -112,6 +112,13 @@ impl Change {
     }
 }
 
+impl Scratch {
+    /// The texts that follow are those of another body.
+    pub(super) fn begin_body(&mut self) {
+        self.views.begin_body();
+    }
+}
+
 impl Judge<'_> {
     /// Texts of this direction may be edited.
     pub(super) fn may_edit(&self) -> bool {

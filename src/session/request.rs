@@ -342,6 +342,7 @@ impl Session {
         let config = self.config.clone();
         let vault = self.vault.clone();
         vault.replace(Vault::of(&self.record.subject));
+        scratch.begin_body();
         let judge = Judge {
             config: &config,
             actions: self.policy().map(|p| p.scan.request).unwrap_or_default(),

@@ -253,6 +253,7 @@ impl Session {
     fn inspect_response(&mut self, body: &[u8], read: &Response, scratch: &mut Scratch) -> Verdict {
         let (config, vault) = (self.config.clone(), self.vault.clone());
         let judge = self.response_judge(&config, &vault);
+        scratch.begin_body();
         let mut verdict = Verdict::default();
         for span in &read.spans {
             judge.span(body, span, scratch, &mut self.tally, &mut verdict);

@@ -15,7 +15,7 @@ use super::cipher::{self, Cipher};
 use super::step::{Locator, Sink, Writer};
 use super::traits::{Before, classify_bytes};
 use super::{Traits, Transforms, classify, decode, fold, join, leet, shuffle, unspaced};
-use crate::limits::{MAX_DECODE_DEPTH, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
+use crate::limits::{MAX_DECODE_DEPTH, MAX_INFLATED_VIEW_BYTES, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
 
 /// Unit in which a text is found to need cleaning or not.
 const BLOCK: usize = if cfg!(test) { 256 } else { 1024 };
@@ -138,9 +138,16 @@ impl View<'_> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     free: Vec<String>,
+    /// Bytes of views of what was inflated, in one body.
+    inflated: usize,
 }
 
 impl Scratch {
+    /// The texts that follow are those of another body.
+    pub fn begin_body(&mut self) {
+        self.inflated = 0;
+    }
+
     fn take(&mut self) -> String {
         self.free.pop().unwrap_or_default()
     }
@@ -261,7 +268,10 @@ impl Maker<'_, '_> {
         {
             return;
         }
-        let wanted = decode::Wanted::by(traits, self.whole);
+        let mut wanted = decode::Wanted::by(traits, self.whole);
+        if !wanted.is_empty() && self.scratch.inflated >= MAX_INFLATED_VIEW_BYTES {
+            wanted = wanted.inflating_nothing();
+        }
         if wanted.is_empty() {
             // Nothing in the text looks encoded.
         } else if parent.decodings() < MAX_DECODE_DEPTH {
@@ -305,6 +315,9 @@ impl Maker<'_, '_> {
         if is_worth {
             self.exhausted |= full;
             self.left -= buffer.len();
+            if (parent.transforms | fired).contains(Transforms::DEFLATE) {
+                self.scratch.inflated = self.scratch.inflated.saturating_add(buffer.len());
+            }
             let view = View {
                 text: &buffer,
                 transforms: parent.transforms | fired,

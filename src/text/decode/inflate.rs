@@ -67,6 +67,11 @@ impl Inflater {
         Inflater { left, state: None }
     }
 
+    /// Cuts every run where it begins.
+    pub(super) fn spent() -> Self {
+        Inflater { left: 0, state: None }
+    }
+
     /// What `packed` inflates to, if that is text.
     pub(super) fn text(&mut self, mut packed: &[u8]) -> Option<Content> {
         let (mut out, mut check) = (Vec::new(), TextCheck::default());

@@ -45,6 +45,12 @@ impl Wanted {
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The same, but what is compressed is cut where it begins.
+    #[must_use]
+    pub(super) const fn inflating_nothing(self) -> Wanted {
+        Wanted(self.0 | SPENT)
+    }
 }
 
 /// Writes `input` with everything decoded that decodes to text.
@@ -59,7 +65,7 @@ pub(super) fn run(wanted: Wanted, input: &str, sink: &mut dyn Sink) -> Transform
         word_end: 0,
         run_end: 0,
         token_end: 0,
-        inflater: Inflater::new(input.len()),
+        inflater: if wanted.0 & SPENT == 0 { Inflater::new(input.len()) } else { Inflater::spent() },
     };
     loop {
         at = pass.next_start(at);
@@ -136,6 +142,9 @@ const LONG_TOKEN: u8 = 16;
 
 /// Not a start: what a run decodes to is inflated.
 const PACKED: u8 = 32;
+
+/// Nor this: nothing may be inflated any more.
+const SPENT: u8 = 64;
 
 /// Every run decoder with its name, the most specific first.
 const DECODERS: [(Decoder, Transforms, u8); 12] = [
@@ -222,7 +231,7 @@ impl Pass<'_> {
     /// escape, at a mark, or at a word long or short enough.
     fn next_start(&mut self, mut at: usize) -> usize {
         let bytes = self.input.as_bytes();
-        if self.wanted & !PACKED == ESCAPE {
+        if self.wanted & !(PACKED | SPENT) == ESCAPE {
             let is_escape = |b: &u8| matches!(b, b'&' | b'%' | b'\\' | b'=');
             return at
                 + bytes.get(at..).and_then(|rest| rest.iter().position(is_escape)).unwrap_or(bytes.len());

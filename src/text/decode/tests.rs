@@ -10,7 +10,7 @@ use base64::Engine as _;
 pub(super) fn decoded(input: &str) -> (String, Transforms, usize) {
     let mut out = String::new();
     let mut writer = Writer::new(&mut out, usize::MAX);
-    let fired = run(Wanted(u8::MAX), input, &mut writer);
+    let fired = run(Wanted(!SPENT), input, &mut writer);
     let steps = writer.steps;
     (out, fired, steps)
 }
@@ -90,7 +90,7 @@ fn decoded_characters_map_to_the_digits_that_hold_their_bits() {
     let at = |view: &str| {
         let start = out.find(view).unwrap();
         let mut found = Vec::new();
-        run(Wanted(u8::MAX), input, &mut Locator::new(&[start..start + view.len()], &mut found));
+        run(Wanted(!SPENT), input, &mut Locator::new(&[start..start + view.len()], &mut found));
         &input[found[0].clone()]
     };
     assert_eq!(at("I"), "SW");
