@@ -103,9 +103,14 @@ pub const MAX_DECODE_DEPTH: usize = 3;
 pub const VIEW_BYTES_PER_BYTE: usize = 4;
 /// See [`VIEW_BYTES_PER_BYTE`]. Lets a short text have every view.
 pub const VIEW_BYTES_BASE: usize = 16 * 1024;
+/// The same for each byte of the first [`LONG_TEXT`]: pictures in base64 stand in
+/// texts of agents, and look like text in every disguise, eight views of it.
+pub const VIEW_BYTES_PER_FIRST_BYTE: usize = 9;
+/// See [`VIEW_BYTES_PER_FIRST_BYTE`].
+pub const LONG_TEXT: usize = 256 * 1024;
 
 /// Bytes of what one compressed run inflates to: as much as a model reads of an
-/// attachment. A bomb is cut here, which counts as a budget that ended.
+/// attachment. A longer one is cut here, and coverage is partial.
 pub const MAX_INFLATED_BYTES: usize = 64 * 1024;
 
 /// Bytes that all compressed runs of a text, or of a view, may inflate to beyond
@@ -113,8 +118,12 @@ pub const MAX_INFLATED_BYTES: usize = 64 * 1024;
 pub const INFLATED_BYTES_BASE: usize = 4 * 1024;
 
 /// Bytes of views of what was inflated, all texts of a body together: a body may
-/// be thousands of short texts. A run beyond them counts as a budget that ended.
+/// be thousands of short texts. A run beyond them is not read, and coverage is
+/// partial.
 pub const MAX_INFLATED_VIEW_BYTES: usize = 1024 * 1024;
+
+/// Bytes that views of inflated text may take of one text, beyond those of others.
+pub const INFLATED_VIEW_BYTES: usize = 256 * 1024;
 
 /// Bytes of one pattern as written.
 pub const MAX_PATTERN_BYTES: usize = 4096;

@@ -224,6 +224,62 @@ fn a_crowd_of_values_hides_no_disguised_one() {
 }
 
 #[test]
+fn compressed_attachments_are_read_up_to_a_cap() {
+    use base64::Engine as _;
+    let prose: String = (0..400)
+        .map(|n| format!("On day {n} the ferry left harbour {} late, with {n} passengers on board.\n", n % 7))
+        .collect();
+    let packed = |text: &str| {
+        let packed = miniz_oxide::deflate::compress_to_vec_zlib(text.as_bytes(), 6);
+        base64::engine::general_purpose::STANDARD.encode(packed)
+    };
+    let (config, mut worker) = (config(masking()), Worker::default());
+    let long = prose.repeat(20);
+    for (attachment, coverage, decision) in [
+        (packed(&prose[..5_000]), "full", "allow"),
+        (packed(&include_str!("../ARCHITECTURE.md")[..]), "full", "allow"),
+        (packed(&long), "partial", "allow"),
+        (packed(&format!("pay {CARD} {long}")), "partial", "redact"),
+    ] {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let text = format!("Summarise this file: {attachment}");
+        let sent = exchange.ask("/v1/chat/completions", &chat(&text, json!({})));
+        let record = exchange.finish();
+        assert!(sent, "{record}");
+        assert_eq!(
+            (&record["coverage"], &record["decision"]),
+            (&json!(coverage), &json!(decision)),
+            "{record}"
+        );
+        let told = record["coverage_reasons"].to_string().contains("compressed.cut");
+        assert_eq!(told, coverage == "partial");
+    }
+}
+
+#[test]
+fn pictures_in_a_text_are_no_reason_to_refuse_it() {
+    use base64::Engine as _;
+    let (config, mut worker) = (config(masking()), Worker::default());
+    // Xorshift64, Marsaglia 2003: what a compressed picture looks like.
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as u8
+    };
+    for size in [1_000, 10_000, 100_000] {
+        let picture: Vec<u8> = (0..size).map(|_| noise()).collect();
+        let picture = base64::engine::general_purpose::STANDARD.encode(picture);
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let sent = exchange
+            .ask("/v1/chat/completions", &chat(&format!("data:image/png;base64,{picture}"), json!({})));
+        let record = exchange.finish();
+        assert!(sent && record["coverage"] == "full", "{size}: {record}");
+    }
+}
+
+#[test]
 fn bad_configurations_name_the_place() {
     for (change, place) in [
         (json!({ "version": 2 }), "version"),

@@ -117,6 +117,11 @@ impl Scratch {
     pub(super) fn begin_body(&mut self) {
         self.views.begin_body();
     }
+
+    /// Something compressed in this body was read up to a cap only.
+    pub(super) const fn was_cut(&self) -> bool {
+        self.views.was_cut()
+    }
 }
 
 impl Judge<'_> {

@@ -285,6 +285,9 @@ impl Session {
     /// Inspect the request. `None`: it is refused for what was found.
     fn refuse_found(&mut self, request: &Request, body: &[u8], scratch: &mut Scratch) -> Option<Verdict> {
         let verdict = self.inspect_request(body, request, scratch);
+        if scratch.was_cut() {
+            self.gap(CoverageState::Partial, "compressed.cut");
+        }
         if let Some(rule) = &verdict.block {
             let message = format!("refused by rule {rule}");
             if self.deny(Reason::Forbidden, rule, message) {

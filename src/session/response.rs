@@ -119,6 +119,9 @@ impl Session {
             }
         };
         let verdict = self.inspect_response(body, &read, scratch);
+        if scratch.was_cut() {
+            self.gap(CoverageState::Partial, "compressed.cut");
+        }
         if let Some(rule) = &verdict.block {
             let message = format!("the answer was refused by rule {rule}");
             if self.deny(Reason::Forbidden, rule, message) {

@@ -15,8 +15,8 @@ pub(super) trait Sink {
     /// `text` was made from the source bytes `source`, as one unit.
     fn put(&mut self, text: &str, source: Range<usize>);
 
-    /// More would have been written but for a cap: all that follows is dropped.
-    fn overflow(&mut self) {}
+    /// A part of the source was read up to a cap of its own only.
+    fn cut(&mut self) {}
 
     /// Whether anything that is written is dropped.
     fn is_full(&self) -> bool {
@@ -42,6 +42,8 @@ pub(super) struct Writer<'a> {
     cap: usize,
     /// Whether output was dropped because of the cap.
     pub(super) full: bool,
+    /// Some part was cut.
+    pub(super) cut: bool,
     /// Sum of [`Sink::looked`].
     #[cfg(test)]
     pub(super) steps: usize,
@@ -55,6 +57,7 @@ impl<'a> Writer<'a> {
             out,
             cap,
             full: false,
+            cut: false,
             #[cfg(test)]
             steps: 0,
         }
@@ -79,8 +82,8 @@ impl Sink for Writer<'_> {
         self.append(text);
     }
 
-    fn overflow(&mut self) {
-        self.full = true;
+    fn cut(&mut self) {
+        self.cut = true;
     }
 
     fn is_full(&self) -> bool {

@@ -15,7 +15,10 @@ use super::cipher::{self, Cipher};
 use super::step::{Locator, Sink, Writer};
 use super::traits::{Before, classify_bytes};
 use super::{Traits, Transforms, classify, decode, fold, join, leet, shuffle, unspaced};
-use crate::limits::{MAX_DECODE_DEPTH, MAX_INFLATED_VIEW_BYTES, VIEW_BYTES_BASE, VIEW_BYTES_PER_BYTE};
+use crate::limits::{
+    INFLATED_VIEW_BYTES, LONG_TEXT, MAX_DECODE_DEPTH, MAX_INFLATED_VIEW_BYTES, VIEW_BYTES_BASE,
+    VIEW_BYTES_PER_BYTE, VIEW_BYTES_PER_FIRST_BYTE,
+};
 
 /// Unit in which a text is found to need cleaning or not.
 const BLOCK: usize = if cfg!(test) { 256 } else { 1024 };
@@ -140,12 +143,20 @@ pub struct Scratch {
     free: Vec<String>,
     /// Bytes of views of what was inflated, in one body.
     inflated: usize,
+    /// Something compressed was not read to its end, in one body.
+    cut: bool,
 }
 
 impl Scratch {
     /// The texts that follow are those of another body.
     pub fn begin_body(&mut self) {
         self.inflated = 0;
+        self.cut = false;
+    }
+
+    /// Something compressed in this body was read up to a cap only.
+    pub const fn was_cut(&self) -> bool {
+        self.cut
     }
 
     fn take(&mut self) -> String {
@@ -173,7 +184,7 @@ pub struct Outcome {
 /// rule could see. The raw text itself is not among them.
 ///
 /// Work and the bytes of all views are linear in the input: decoding nests
-/// [`MAX_DECODE_DEPTH`] deep, and views stop at [`VIEW_BYTES_PER_BYTE`] times
+/// [`MAX_DECODE_DEPTH`] deep, and views stop at [`VIEW_BYTES_PER_FIRST_BYTE`] times
 /// the input, which [`Outcome::exhausted`] reports.
 pub fn views(text: &str, scratch: &mut Scratch, f: &mut dyn FnMut(&View<'_>)) -> Outcome {
     make_views(text, true, scratch, f)
@@ -187,12 +198,15 @@ pub fn views_of_part(text: &str, scratch: &mut Scratch, f: &mut dyn FnMut(&View<
 
 fn make_views(text: &str, whole: bool, scratch: &mut Scratch, f: &mut dyn FnMut(&View<'_>)) -> Outcome {
     let mut outcome = Outcome::default();
-    let budget = text.len().saturating_mul(VIEW_BYTES_PER_BYTE).saturating_add(VIEW_BYTES_BASE);
-    let mut maker = Maker { scratch, f, whole, left: budget, exhausted: false };
+    let first = text.len().min(LONG_TEXT);
+    let later = (text.len() - first).saturating_mul(VIEW_BYTES_PER_BYTE);
+    let budget = later.saturating_add(first * VIEW_BYTES_PER_FIRST_BYTE + VIEW_BYTES_BASE);
+    let mut maker =
+        Maker { scratch, f, whole, left: budget, left_inflated: INFLATED_VIEW_BYTES, exhausted: false };
     each_region(text, &mut outcome.traits, |base, region| {
         maker.from(&View { text: region, transforms: Transforms::NONE, origin: Origin::Raw(base) });
     });
-    outcome.bytes = budget - maker.left;
+    outcome.bytes = budget - maker.left + (INFLATED_VIEW_BYTES - maker.left_inflated);
     outcome.exhausted = maker.exhausted;
     outcome
 }
@@ -240,6 +254,9 @@ struct Maker<'s, 'f> {
     whole: bool,
     /// Bytes that views may still take.
     left: usize,
+    /// Bytes that those of inflated text may take before: it is longer than what
+    /// it was made from.
+    left_inflated: usize,
     exhausted: bool,
 }
 
@@ -308,16 +325,25 @@ impl Maker<'_, '_> {
     /// `worth` it.
     fn make(&mut self, parent: &View<'_>, step: Step, worth: impl Fn(Transforms) -> bool) -> bool {
         let mut buffer = self.scratch.take();
-        let mut writer = Writer::new(&mut buffer, self.left);
+        let may_be_inflated =
+            parent.transforms.contains(Transforms::DEFLATE) || matches!(step, Step::Decode(_));
+        let extra = if may_be_inflated { self.left_inflated } else { 0 };
+        let mut writer = Writer::new(&mut buffer, self.left.saturating_add(extra));
         let fired = step.run(parent.text, &mut writer);
-        let full = writer.full;
+        let (full, cut) = (writer.full, writer.cut);
         let is_worth = worth(fired);
         if is_worth {
             self.exhausted |= full;
-            self.left -= buffer.len();
+            self.scratch.cut |= cut;
+            let mut size = buffer.len();
             if (parent.transforms | fired).contains(Transforms::DEFLATE) {
-                self.scratch.inflated = self.scratch.inflated.saturating_add(buffer.len());
+                self.scratch.inflated = self.scratch.inflated.saturating_add(size);
+                let of_extra = size.min(self.left_inflated);
+                self.left_inflated -= of_extra;
+                size -= of_extra;
             }
+            self.exhausted |= size > self.left;
+            self.left = self.left.saturating_sub(size);
             let view = View {
                 text: &buffer,
                 transforms: parent.transforms | fired,

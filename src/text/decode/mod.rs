@@ -117,7 +117,7 @@ impl Found {
             Content::Inflated(text, cut) => {
                 text.chars().for_each(|c| sink.put_char(c, at..self.end));
                 if *cut {
-                    sink.overflow();
+                    sink.cut();
                 }
             }
             Content::Run(decoder, charset) => {
