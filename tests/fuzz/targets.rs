@@ -12,7 +12,9 @@ use std::rc::Rc;
 
 use portcullis::baseline::{Kinds, Op, Outcome, Rule, What, cell};
 use portcullis::config::Config;
-use portcullis::limits::{BASELINE_CELL_BYTES, INFLATED_VIEW_BYTES, VIEW_BYTES_BASE, VIEW_BYTES_PER_FIRST_BYTE};
+use portcullis::limits::{
+    BASELINE_CELL_BYTES, INFLATED_VIEW_BYTES, VIEW_BYTES_BASE, VIEW_BYTES_PER_FIRST_BYTE,
+};
 use portcullis::session::{Command, Event, ResponseMode, Scratch, Session};
 use portcullis::text::escape;
 use portcullis::text::{self, Encoding, Span};
