@@ -265,6 +265,19 @@ fn the_fuzzer_is_locked_to_the_same_dependencies() {
         })
         .collect();
     assert!(bad.is_empty(), "run `cargo update --workspace` in tests/fuzz for {bad:?}");
+
+    // One that is gone makes the lock file as stale as one that came.
+    let tables = manifest.split("\n[").filter(|table| {
+        let title = table.split(']').next().unwrap_or_default();
+        title.ends_with("dependencies") && !title.ends_with("dev-dependencies")
+    });
+    let known: Vec<&str> =
+        tables.flat_map(|table| table.lines().skip(1).filter_map(|l| l.split([' ', '=']).next())).collect();
+    let gone: Vec<_> = needed.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(
+        gone.is_empty(),
+        "run `cargo update --workspace` in tests/fuzz: {gone:?} is no dependency any more"
+    );
 }
 
 #[test]
