@@ -97,8 +97,8 @@ pub const ESTIMATE_SAMPLE: usize = 4 * 1024;
 /// attacks; each layer shrinks the text, so the third costs little.
 pub const MAX_DECODE_DEPTH: usize = 3;
 
-/// Bytes of all views of a text: this many for each of its own bytes, plus
-/// [`VIEW_BYTES_BASE`]. Cleaned, joined and decoded once each is three; text
+/// Bytes of all views of a text: this many for each of its own bytes beyond
+/// [`LONG_TEXT`], [`VIEW_BYTES_PER_FIRST_BYTE`] before, plus [`VIEW_BYTES_BASE`]. Cleaned, joined and decoded once each is three; text
 /// built to have more views is cut there, and the record says so.
 pub const VIEW_BYTES_PER_BYTE: usize = 4;
 /// See [`VIEW_BYTES_PER_BYTE`]. Lets a short text have every view.

@@ -3,6 +3,7 @@
 //!
 //! Checksums are not looked at: a model, or a tool that is kind to damaged
 //! files, reads what comes before the damage.
+//! What holds a byte that is no text is not read at all.
 
 use miniz_oxide::inflate::TINFLStatus as Status;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
