@@ -69,15 +69,9 @@ pub fn within(v: u8x16, low: u8, high: u8) -> u8x16 {
     v.max(u8x16::splat(low)).min(u8x16::splat(high)).cmp_eq(v)
 }
 
-/// [`both_halves`] is a few instructions here, and not a loop over the bytes.
-pub const HAS_SHUFFLE: bool = cfg!(any(
-    target_feature = "simd128",
-    target_feature = "ssse3",
-    all(target_feature = "neon", target_arch = "aarch64")
-));
-
 /// What a table has for the low half of each byte, and one for the high half:
-/// the bits in both.
+/// the bits in both. A few instructions where the target shuffles bytes, as
+/// `.cargo/config.toml` has it, and a loop over the bytes elsewhere.
 #[inline(always)]
 pub fn both_halves(v: u8x16, low: u8x16, high: u8x16) -> u8x16 {
     let half = u8x16::splat(0x0f);

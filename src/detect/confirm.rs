@@ -2,6 +2,7 @@
 
 use super::budget::Budget;
 use super::engine::{Engine, Input, Match, Outcome, Parts, Plan, Split, View};
+use super::needs::Searched;
 use super::scratch::{Candidate, Scratch};
 use super::unit::{Accept, Broken, Walk};
 use crate::rules::{RuleIndex, TextView};
@@ -11,6 +12,9 @@ const MAX_ENDS: usize = 16;
 
 /// Steps that a walk costs beside its bytes, a pattern that accepts, and a check.
 const CANDIDATE_STEPS: usize = 24;
+
+/// Steps that a search for words costs beside a quarter for each byte.
+const NEEDS_STEPS: usize = 8;
 
 /// Steps of a check for each byte of the match: some look words up.
 const CHECK_STEPS: usize = 4;
@@ -28,6 +32,7 @@ pub(super) struct Confirm<'s> {
     settled: usize,
     /// The text without white space around it, once it was asked for.
     trimmed: Option<std::ops::Range<usize>>,
+    needs: bool,
 }
 
 struct Found {
@@ -45,6 +50,8 @@ impl<'s> Confirm<'s> {
     ) -> Self {
         scratch.next_start.clear();
         scratch.next_start.resize(engine.plans.len(), 0);
+        scratch.searched.clear();
+        scratch.searched.resize(engine.units.len(), Searched::default());
         scratch.context.clear();
         let settled = input.text.len();
         Confirm {
@@ -57,7 +64,13 @@ impl<'s> Confirm<'s> {
             exhausted: false,
             settled,
             trimmed: None,
+            needs: false,
         }
+    }
+
+    /// Candidates that have not near them what their matches need are passed over.
+    pub(super) fn look_for_needs(&mut self, needs: bool) {
+        self.needs = needs;
     }
 
     pub(super) fn exhausted(&self) -> bool {
@@ -83,7 +96,7 @@ impl<'s> Confirm<'s> {
     }
 
     pub(super) fn candidate(&mut self, candidate: Candidate) {
-        if self.exhausted || self.idle(candidate) {
+        if self.exhausted || self.idle(candidate) || !self.has_needs(candidate) {
             return;
         }
         let mut accepts = std::mem::take(&mut self.scratch.accepts);
@@ -103,6 +116,21 @@ impl<'s> Confirm<'s> {
         unit.rules.iter().all(|&rule| {
             self.plan(rule).is_none_or(|plan| !self.looks_here(plan)) || candidate.at < self.next_start(rule)
         })
+    }
+
+    /// Words without which no match starts here are near.
+    fn has_needs(&mut self, candidate: Candidate) -> bool {
+        let unit = usize::from(candidate.unit);
+        let needs = self.engine.units.get(unit).and_then(|unit| unit.needs.as_ref());
+        let (Some(needs), Some(searched)) =
+            (needs.filter(|_| self.needs), self.scratch.searched.get_mut(unit))
+        else {
+            return true;
+        };
+        let (text, mut bytes) = (self.input.text.as_bytes(), 0);
+        let has = needs.may_hold(text, candidate.at, self.input.at_end, searched, &mut bytes);
+        self.spend(NEEDS_STEPS + bytes / 4);
+        has
     }
 
     fn plan(&self, rule: RuleIndex) -> Option<&'s Plan> {

@@ -5,7 +5,7 @@
 
 use super::budget::Budget;
 use super::literals::{Literal, Literals};
-use crate::rules::{ByteSet, Context};
+use crate::rules::{ByteSet, Context, Gate};
 
 /// Bytes that are searched for words beyond those asked for.
 const STRETCH: usize = 64;
@@ -105,6 +105,7 @@ impl ContextWords {
             text: word.to_ascii_lowercase().into_bytes(),
             unit,
             at_boundary: word.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric),
+            gate: Gate::Open,
             next: ByteSet::ALL,
         };
         let lengths: Vec<usize> = words.iter().map(|word| word.len()).collect();
@@ -216,7 +217,7 @@ impl ContextWords {
             return None;
         }
         let hits = &mut found.hits;
-        self.literals.scan(text, from, to, |start, word| {
+        self.literals.scan(text, from, to, true, |start, word| {
             let end = start + self.lengths.get(usize::from(word)).copied().unwrap_or(0);
             if is_whole(text, start, end) {
                 hits.push(Hit { start, end, word });

@@ -8,7 +8,8 @@ use super::checks::Check;
 use super::confirm::Confirm;
 use super::context::{ContextWords, Wanted};
 use super::literals::{Literal, Literals};
-use super::scratch::{Candidate, Scratch};
+use super::needs::Needs;
+use super::scratch::{Candidate, Candidates, Scratch};
 use super::unit::Automaton;
 use crate::limits::MAX_TOKEN_LOOKBACK;
 use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Scope, Start, TextView};
@@ -91,6 +92,8 @@ pub(super) struct Unit {
     /// Rule of each pattern of the automaton.
     pub(super) rules: Vec<RuleIndex>,
     pub(super) max_len: usize,
+    /// Words without which nothing here matches.
+    pub(super) needs: Option<Needs>,
 }
 
 /// What it takes to make a match of a rule out of a match of its automaton.
@@ -175,14 +178,13 @@ impl Engine {
         let fresh = bytes.len() - input.skip_before.min(bytes.len());
         let budget = Budget::for_text(fresh, scratch.free_state_bytes);
         let mut confirm = Confirm::new(self, input, scratch, out, budget);
+        confirm.look_for_needs(matches!(prefilter, Prefilter::On));
         let mut from = input.skip_before;
         while from < bytes.len() && !confirm.exhausted() {
             let to = from.saturating_add(BLOCK_BYTES).min(bytes.len());
             candidates.clear();
-            self.collect(bytes, from, to, prefilter, &mut candidates);
-            for candidate in &candidates {
-                confirm.candidate(*candidate);
-            }
+            self.collect(input, from, to, prefilter, &mut candidates);
+            candidates.in_order(|candidate| confirm.candidate(candidate));
             from = to;
         }
         if !input.at_end {
@@ -205,12 +207,13 @@ impl Engine {
 
     fn collect(
         &self,
-        text: &[u8],
+        input: &Input<'_>,
         from: usize,
         to: usize,
         prefilter: Prefilter,
-        candidates: &mut Vec<Candidate>,
+        candidates: &mut Candidates,
     ) {
+        let text = input.text.as_bytes();
         if let Prefilter::Off(rule) = prefilter {
             let holds = |unit: &u16| {
                 let unit = self.units.get(usize::from(*unit));
@@ -220,18 +223,21 @@ impl Engine {
             let units: Vec<u16> =
                 (0u16..).take(self.units.len()).filter(|u| holds(u) && !anchored(u)).collect();
             for at in from..to {
-                candidates.extend(units.iter().map(|&unit| Candidate { at, unit }));
+                candidates.literals.extend(units.iter().map(|&unit| Candidate { at, unit }));
             }
         } else {
-            self.literals.scan(text, from, to, |at, unit| candidates.push(Candidate { at, unit }));
+            let mut push = |at, unit| candidates.literals.push(Candidate { at, unit });
+            self.literals.scan(text, from, to, input.at_end, &mut push);
         }
         anchors::parts(text, from, to, &mut |from, to| {
+            let before = candidates.anchors.len();
             for &(anchor, unit) in &self.anchors {
-                anchors::scan(anchor, text, from, to, &mut |at| candidates.push(Candidate { at, unit }));
+                let mut push = |at| candidates.anchors.push(Candidate { at, unit });
+                anchors::scan(anchor, text, from, to, &mut push);
             }
+            // Parts come in order, and so the whole list is.
+            candidates.anchors.get_mut(before..).unwrap_or_default().sort_unstable();
         });
-        candidates.sort_unstable();
-        candidates.dedup();
     }
 
     /// Text at the end that could become a candidate.
@@ -268,14 +274,17 @@ impl Compiler {
                 let unit = units.len() as u16;
                 let at_boundary = rule.shape.starts_at_boundary();
                 let next = rule.shape.follow(texts);
+                let gate = rule.shape.gate(rule.max_len);
                 let found = texts.iter().zip(next);
                 literals.extend(found.map(|(text, next)| Literal {
                     text: text.clone(),
                     unit,
                     at_boundary,
+                    gate,
                     next,
                 }));
-                units.push(self.unit(&[(index, rule)]));
+                let needs = rule.shape.needs(rule.max_len).as_ref().map(Needs::new);
+                units.push(Unit { needs, ..self.unit(&[(index, rule)]) });
             }
         }
         for anchor in
@@ -302,6 +311,7 @@ impl Compiler {
             automaton: self.automaton(rules.iter().map(|(_, r)| r.shape.full()).collect(), false),
             rules: rules.iter().map(|(index, _)| *index).collect(),
             max_len: rules.iter().map(|(_, r)| r.max_len).max().unwrap_or(0),
+            needs: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod context;
 mod engine;
 mod injection;
 mod literals;
+mod needs;
 mod scratch;
 mod self_test;
 #[cfg(all(test, not(target_arch = "wasm32")))]

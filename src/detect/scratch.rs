@@ -4,6 +4,7 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 
 use super::budget::FREE_STATE_BYTES;
 use super::context::ContextHits;
+use super::needs::Searched;
 use super::unit::{Accept, Broken};
 
 /// Buffers and automaton states that outlive a scan. Holds no text.
@@ -12,11 +13,13 @@ pub struct Scratch {
     /// The engine that `caches` belongs to.
     pub(super) engine: u64,
     pub(super) caches: Caches,
-    pub(super) candidates: Vec<Candidate>,
+    pub(super) candidates: Candidates,
     pub(super) accepts: Vec<Accept>,
     pub(super) splits: Vec<Accept>,
     /// Where each rule may match next.
     pub(super) next_start: Vec<usize>,
+    /// What each unit's search for words came to.
+    pub(super) searched: Vec<Searched>,
     pub(super) context: ContextHits,
     /// Bytes of states that may still be built for nothing, where several
     /// texts share them.
@@ -28,6 +31,32 @@ pub struct Scratch {
 pub(super) struct Candidate {
     pub(super) at: usize,
     pub(super) unit: u16,
+}
+
+/// Candidates of a block: two lists, each in order of place.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    pub(super) literals: Vec<Candidate>,
+    pub(super) anchors: Vec<Candidate>,
+}
+
+impl Candidates {
+    pub(super) fn clear(&mut self) {
+        self.literals.clear();
+        self.anchors.clear();
+    }
+
+    /// Calls `each` for all of both lists, in order of place.
+    pub(super) fn in_order(&self, mut each: impl FnMut(Candidate)) {
+        let mut anchors = self.anchors.iter().copied().peekable();
+        for &literal in &self.literals {
+            while let Some(anchor) = anchors.next_if(|anchor| anchor.at < literal.at) {
+                each(anchor);
+            }
+            each(literal);
+        }
+        anchors.for_each(each);
+    }
 }
 
 /// States of lazy automata, by automaton.

@@ -3,6 +3,8 @@
 mod builtin;
 mod error;
 mod follow;
+mod gate;
+mod needs;
 mod objects;
 mod pattern;
 mod scope;
@@ -12,6 +14,8 @@ mod written;
 pub use builtin::{NAMES as PACK_NAMES, builtin, text as pack_text};
 pub use error::RuleError;
 pub use follow::ByteSet;
+pub use gate::{Gate, OPERATOR_REACH, RUN, RUN_REACH, in_run, is_operator};
+pub use needs::{HEAD_BYTES, Needs};
 pub use objects::from_json;
 pub use pattern::Shape;
 pub use scope::{Direction, Scope};

@@ -6,6 +6,8 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
 use super::follow::{ByteSet, follow};
+use super::gate::{Gate, gate};
+use super::needs::{Needs, needs};
 use crate::limits::MAX_PATTERN_BYTES;
 
 /// Shortest literal prefix. Two bytes do if both are punctuation: `![`.
@@ -121,6 +123,16 @@ impl Shape {
     pub(crate) fn follow(&self, literals: &[Vec<u8>]) -> Vec<ByteSet> {
         let folded = fold(&self.full());
         literals.iter().map(|literal| follow(&folded, literal)).collect()
+    }
+
+    /// What is near the start of every match of `max_len` bytes at most.
+    pub(crate) fn gate(&self, max_len: usize) -> Gate {
+        gate(&self.full(), max_len)
+    }
+
+    /// Words behind the start of every match of `max_len` bytes at most.
+    pub(crate) fn needs(&self, max_len: usize) -> Option<Needs> {
+        needs(&fold(&self.full()), max_len)
     }
 
     /// Every match starts at a word boundary.

@@ -1,0 +1,63 @@
+//! Against a search without any filter, and at the ends of texts.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use super::*;
+
+#[test]
+fn open_ends() {
+    let literal = |text: &str| Literal {
+        text: text.into(),
+        unit: 0,
+        at_boundary: text != "pass",
+        gate: Gate::Open,
+        next: ByteSet::ALL,
+    };
+    let literals = Literals::new(["ignore", "ignorance", "pass"].map(literal).into());
+    for (text, want) in [
+        ("please ig", Some(7)),
+        ("please IGNO", Some(7)),
+        ("please ignor", Some(7)),
+        ("please ignore", None),
+        ("please ignora", Some(7)),
+        ("i", Some(0)),
+        ("", None),
+        ("pass", None),
+        ("papa", Some(2)),
+        ("ignip", Some(4)),
+        ("xig", None),
+        (".ig", Some(1)),
+    ] {
+        assert_eq!(literals.open_at_end(text.as_bytes(), 0), want, "{text}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    /// Against a search without any filter.
+    #[test]
+    fn finds_what_a_naive_search_finds(
+        literals in proptest::collection::vec("[a-c@`é]{2,6}", 1..20),
+        text in "[a-cA-C@`é ]{0,200}",
+    ) {
+        let lower: Vec<Vec<u8>> = literals.iter().map(|l| l.to_ascii_lowercase().into_bytes()).collect();
+        let literal = |(text, unit): (&Vec<u8>, u16)| Literal { text: text.clone(), unit, at_boundary: false, gate: Gate::Open, next: ByteSet::ALL };
+        let filter = Literals::new(lower.iter().zip(0..).map(literal).collect());
+        let text = text.as_bytes();
+        let mut want = Vec::new();
+        for at in 0..text.len() {
+            for (unit, literal) in (0..).zip(&lower) {
+                if text[at..].to_ascii_lowercase().starts_with(literal) {
+                    want.push((at, unit));
+                }
+            }
+        }
+        for cut in [0, 1, 7, 63, 64, 65, 130, 200] {
+            let cut = cut.min(text.len());
+            let mut got = Vec::new();
+            filter.scan(text, 0, cut, true, |at, unit| got.push((at, unit)));
+            filter.scan(text, cut, text.len(), true, |at, unit| got.push((at, unit)));
+            got.sort_unstable();
+            want.sort_unstable();
+            proptest::prop_assert_eq!(&got, &want);
+        }
+    }
+}
