@@ -102,8 +102,11 @@ impl<'s> Confirm<'s> {
         let mut accepts = std::mem::take(&mut self.scratch.accepts);
         accepts.clear();
         self.walk(candidate, &mut accepts);
-        // By pattern, longest first.
-        accepts.sort_unstable_by(|a, b| a.pattern.cmp(&b.pattern).then(b.at.cmp(&a.at)));
+        self.drop_without_words(candidate, &mut accepts);
+        // By pattern, longest first. Few walks end in more than one accept.
+        if accepts.len() > 1 {
+            accepts.sort_unstable_by_key(|accept| (accept.pattern, std::cmp::Reverse(accept.at)));
+        }
         for ends in accepts.chunk_by(|a, b| a.pattern == b.pattern) {
             self.pattern(candidate, ends);
         }
@@ -219,6 +222,25 @@ impl<'s> Confirm<'s> {
         }
     }
 
+    /// Most numbers are what some rule looks for behind a word, and few stand behind
+    /// any: where there is none, all those rules are done with at once.
+    fn drop_without_words(&mut self, candidate: Candidate, accepts: &mut Vec<Accept>) {
+        let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return };
+        let reach = |accept: &Accept| {
+            let rule = unit.rules.get(accept.pattern as usize)?;
+            self.engine.plans.get(usize::from(rule.0))?.context.as_ref()?.reach()
+        };
+        let Some(farthest) = accepts.iter().filter_map(reach).max() else { return };
+        let from = candidate.at.saturating_sub(farthest);
+        let to = accepts.iter().map(|accept| accept.at).max().unwrap_or(candidate.at);
+        let (text, context) = (self.input.text.as_bytes(), &self.engine.context);
+        match context.any_near(text, (from, to), &mut self.scratch.context, &mut self.budget) {
+            Some(true) => {}
+            Some(false) => accepts.retain(|accept| reach(accept).is_none()),
+            None => self.exhausted = true,
+        }
+    }
+
     /// False: no match of this rule within `from..to` has the words it wants.
     fn may_have_context(&mut self, rule: RuleIndex, plan: &Plan, from: usize, to: usize) -> bool {
         let Some(wanted) = plan.context.as_ref() else { return true };
@@ -258,7 +280,8 @@ impl<'s> Confirm<'s> {
         // The bytes beyond `to` are there for `\b` and `$`.
         let text = self.input.text.as_bytes();
         let caches = &mut self.scratch.caches;
-        let (mut one, mut other) = (Vec::new(), std::mem::take(&mut self.scratch.splits));
+        let [mut one, mut other] = std::mem::take(&mut self.scratch.splits);
+        one.clear();
         other.clear();
         let lead = parts.lead.forward(caches, text, from, to - from, true, &mut one)?;
         let rest = parts.rest_back.backward(caches, text, to, from, &mut other)?;
@@ -272,7 +295,7 @@ impl<'s> Confirm<'s> {
             all = all.and(parts.trail_back.backward(caches, text, to, start, &mut other)?);
             end = common(&one, &other).max();
         }
-        self.scratch.splits = other;
+        self.scratch.splits = [one, other];
         self.pay(&all);
         self.spend(3 * CANDIDATE_STEPS);
         Ok(start.zip(end).map(|(start, end)| start..end))

@@ -51,6 +51,11 @@ struct Hit {
 }
 
 impl Wanted {
+    /// How far before a match one of its words must start; none if it needs no word.
+    pub(super) fn reach(&self) -> Option<usize> {
+        (!self.alone && !self.words.is_empty() && self.bytes.is_empty()).then_some(self.within)
+    }
+
     /// A match that is all of its text needs no word before it.
     pub(super) const fn alone(&self) -> bool {
         self.alone
@@ -120,6 +125,20 @@ impl ContextWords {
             }
         }
         Ok((ContextWords { literals, lengths, wanted_by }, wanted))
+    }
+
+    /// Whether any word of any rule starts in `from..to`. None: the budget is
+    /// exhausted.
+    pub(super) fn any_near(
+        &self,
+        text: &[u8],
+        (from, to): (usize, usize),
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<bool> {
+        self.find_until(text, from, to, found, budget)?;
+        let next = found.hits.partition_point(|hit| hit.start < from);
+        Some(found.hits.get(next).is_some_and(|hit| hit.start < to))
     }
 
     /// False: no word of `rule` is near enough to any place in `from..=to` for

@@ -15,7 +15,7 @@ pub struct Scratch {
     pub(super) caches: Caches,
     pub(super) candidates: Candidates,
     pub(super) accepts: Vec<Accept>,
-    pub(super) splits: Vec<Accept>,
+    pub(super) splits: [Vec<Accept>; 2],
     /// Where each rule may match next.
     pub(super) next_start: Vec<usize>,
     /// What each unit's search for words came to.

@@ -155,10 +155,13 @@ impl Literals {
                 let within = word & after_word & limit;
                 let maybe = if near.has_run() { within } else { within & self.ungated.find(block) };
                 let starts = word & !after_word & limit;
-                let (words, others) = if self.short_words { (0, starts) } else { (starts, 0) };
+                let (words, others) = (starts | maybe, near.here.other & limit);
                 // A word's first byte, what is in no word, and what may start within.
-                self.words(block, words | maybe, after_word)
-                    | self.others(block, others | near.here.other & limit, after_word)
+                if self.short_words {
+                    self.others(block, words | others, after_word)
+                } else {
+                    self.words(block, words, after_word) | self.others(block, others, after_word)
+                }
             };
             while places != 0 {
                 let i = places.trailing_zeros() as usize;
