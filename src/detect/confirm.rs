@@ -1,10 +1,10 @@
 //! From candidates to matches: walk, take the group, check, look at the context.
 
 use super::budget::Budget;
-use super::engine::{Engine, Input, Match, Outcome, Parts, Plan, Split, View};
+use super::engine::{Edge, Engine, Input, Match, Outcome, Plan, View};
 use super::needs::Searched;
 use super::scratch::{Candidate, Scratch};
-use super::unit::{Accept, Broken, Walk};
+use super::unit::{Accept, Automaton, Broken, Walk};
 use crate::rules::{RuleIndex, TextView};
 
 /// Ends of one pattern that are tried, longest first, until its checks hold.
@@ -254,51 +254,51 @@ impl<'s> Confirm<'s> {
         may.unwrap_or(false)
     }
 
-    /// The group in a match of the whole pattern over `from..to`.
+    /// The group in a match of the whole pattern over `from..to`: the first start at
+    /// which the lead can end and the rest begin, then the last end at which the
+    /// body can end and the trail begin.
     fn group(
         &mut self,
         plan: &Plan,
         from: usize,
         to: usize,
     ) -> Result<Option<std::ops::Range<usize>>, Broken> {
-        let range = match &plan.split {
-            Split::Fixed(lead, trail) => Some(from + lead..to.saturating_sub(*trail)),
-            Split::Walk(parts) => self.walk_group(parts, from, to)?,
+        let start = match &plan.split.start {
+            Edge::Fixed(lead) => Some(from + lead),
+            Edge::Walk(automata) => self.meet(automata, from, to, |places| places.min())?,
+        };
+        let Some(start) = start else { return Ok(None) };
+        let end = match &plan.split.end {
+            Edge::Fixed(trail) => to.checked_sub(*trail),
+            Edge::Walk(automata) => self.meet(automata, start, to, |places| places.max())?,
         };
         let text = self.input.text;
-        Ok(range.filter(|r| r.start < r.end).map(|r| floor(text, r.start)..ceil(text, r.end)))
+        let range = end.map(|end| start..end).filter(|r| r.start < r.end);
+        Ok(range.map(|r| floor(text, r.start)..ceil(text, r.end)))
     }
 
-    /// The first start at which the lead can end and the rest begin, then the
-    /// last end at which the body can end and the trail begin.
-    fn walk_group(
+    /// One of the places where the first automaton, forward from `from`, and the
+    /// second, backward from `to`, both can end.
+    fn meet(
         &mut self,
-        parts: &Parts,
+        automata: &[Automaton; 2],
         from: usize,
         to: usize,
-    ) -> Result<Option<std::ops::Range<usize>>, Broken> {
+        choose: impl Fn(&mut dyn Iterator<Item = usize>) -> Option<usize>,
+    ) -> Result<Option<usize>, Broken> {
         // The bytes beyond `to` are there for `\b` and `$`.
-        let text = self.input.text.as_bytes();
-        let caches = &mut self.scratch.caches;
+        let (text, caches) = (self.input.text.as_bytes(), &mut self.scratch.caches);
         let [mut one, mut other] = std::mem::take(&mut self.scratch.splits);
         one.clear();
         other.clear();
-        let lead = parts.lead.forward(caches, text, from, to - from, true, &mut one)?;
-        let rest = parts.rest_back.backward(caches, text, to, from, &mut other)?;
-        let mut all = lead.and(rest);
-        let start = common(&one, &other).min();
-        let mut end = None;
-        if let Some(start) = start {
-            one.clear();
-            other.clear();
-            all = all.and(parts.body.forward(caches, text, start, to - start, true, &mut one)?);
-            all = all.and(parts.trail_back.backward(caches, text, to, start, &mut other)?);
-            end = common(&one, &other).max();
-        }
+        let [forward, backward] = automata;
+        let there = forward.forward(caches, text, from, to.saturating_sub(from), true, &mut one)?;
+        let back = backward.backward(caches, text, to, from, &mut other)?;
+        let place = choose(&mut common(&one, &other));
         self.scratch.splits = [one, other];
-        self.pay(&all);
-        self.spend(3 * CANDIDATE_STEPS);
-        Ok(start.zip(end).map(|(start, end)| start..end))
+        self.pay(&there.and(back));
+        self.spend(CANDIDATE_STEPS);
+        Ok(place)
     }
 
     fn holds(&mut self, plan: &Plan, range: &std::ops::Range<usize>) -> bool {

@@ -109,21 +109,19 @@ pub(super) struct Plan {
 
 /// How to find the group in a match.
 #[derive(Debug)]
-pub(super) enum Split {
-    /// So many bytes lead, so many trail.
-    Fixed(usize, usize),
-    /// Walk for it.
-    Walk(Box<Parts>),
+pub(super) struct Split {
+    pub(super) start: Edge,
+    pub(super) end: Edge,
 }
 
-/// Automata of a pattern's parts.
+/// One end of the group.
 #[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) lead: Automaton,
-    pub(super) body: Automaton,
-    /// Body and trail, from their end backward.
-    pub(super) rest_back: Automaton,
-    pub(super) trail_back: Automaton,
+pub(super) enum Edge {
+    /// So many bytes from that end of the match.
+    Fixed(usize),
+    /// Where what lies outside can meet what lies inside: the first walks forward,
+    /// the second backward.
+    Walk(Box<[Automaton; 2]>),
 }
 
 impl Engine {
@@ -333,16 +331,15 @@ impl Compiler {
             let properties = hir.properties();
             properties.minimum_len().filter(|&min| properties.maximum_len() == Some(min))
         };
-        if let (Some(lead), Some(trail)) = (fixed(&shape.lead), fixed(&shape.trail)) {
-            return Split::Fixed(lead, trail);
-        }
+        let mut edge = |side: &regex_syntax::hir::Hir, forward: Vec<_>, backward: Vec<_>| match fixed(side) {
+            Some(bytes) => Edge::Fixed(bytes),
+            None => Edge::Walk(Box::new([self.automaton(forward, false), self.automaton(backward, true)])),
+        };
         let rest = regex_syntax::hir::Hir::concat(vec![shape.body.clone(), shape.trail.clone()]);
-        Split::Walk(Box::new(Parts {
-            lead: self.automaton(vec![shape.lead.clone()], false),
-            body: self.automaton(vec![shape.body.clone()], false),
-            rest_back: self.automaton(vec![rest], true),
-            trail_back: self.automaton(vec![shape.trail.clone()], true),
-        }))
+        Split {
+            start: edge(&shape.lead, vec![shape.lead.clone()], vec![rest]),
+            end: edge(&shape.trail, vec![shape.body.clone()], vec![shape.trail.clone()]),
+        }
     }
 
     fn automaton(&mut self, patterns: Vec<regex_syntax::hir::Hir>, reverse: bool) -> Automaton {
