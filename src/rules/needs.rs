@@ -36,8 +36,13 @@ fn behind(hir: &Hir, max_len: usize, first: bool) -> Option<Needs> {
         HirKind::Repetition(repetition) if repetition.min > 0 => behind(&repetition.sub, max_len, first),
         HirKind::Concat(subs) => {
             let (mut best, mut reach, mut first) = (None, 0, first);
+            let mut seen: Vec<Vec<u8>> = Vec::new();
             for sub in subs {
-                if let Some(mut found) = behind(sub, max_len, first) {
+                // What stands farther ahead as well is found there.
+                let found = behind(sub, max_len, first)
+                    .filter(|found| !found.words.iter().any(|word| seen.contains(word)));
+                if let Some(mut found) = found {
+                    seen.extend_from_slice(&found.words);
                     found.within = found.within.saturating_add(reach).min(max_len);
                     best = better(best, Some(found));
                 }
@@ -113,6 +118,7 @@ mod tests {
             ("(?:show .{0,9}rules|tell .{0,20}prompt)", Some((&["prompt", "rules"], 33))),
             ("(?:show .{0,9}rules|tell)", None),
             ("show .{0,900}rules", Some((&["rules"], 913))),
+            ("start (?:my )?keywords.{9}--to-end (?:my )?keywords", Some((&["--to-end"], 34))),
             ("show .*rules", Some((&["rules"], 100))),
             ("(?:show |tell )me .{0,9}(?:prompt){1,2}", Some((&["prompt"], 25))),
         ] {
