@@ -13,7 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("order", &[]),
     ("lanes", &[]),
     ("text", &["limits", "order", "lanes"]),
-    ("wire", &["limits", "order", "text"]),
+    ("wire", &["lanes", "limits", "order", "text"]),
     ("rules", &["limits", "order", "text"]),
     ("detect", &["limits", "order", "lanes", "text", "rules"]),
     ("quota", &["limits", "order", "lanes"]),

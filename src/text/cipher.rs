@@ -49,6 +49,9 @@ const COMMON_SHORT: &[&str] = &["of", "to", "my"];
 const MIN_HITS: usize = 3;
 const WORDS_PER_HIT: usize = 6;
 
+/// Words of a text so short that fewer say that it is written backwards.
+const SHORT: usize = 2 * WORDS_PER_HIT;
+
 /// Longest word that is looked up.
 const MAX_WORD: usize = 12;
 
@@ -145,8 +148,8 @@ fn each_word(text: &str, mut f: impl FnMut(&[u8])) {
     for word in text.as_bytes().split(|b| !b.is_ascii_alphabetic()).filter(|word| word.len() >= 2) {
         let mut lower = [0; MAX_WORD];
         if let Some(lower) = lower.get_mut(..word.len()) {
-            lower.copy_from_slice(word);
-            lower.make_ascii_lowercase();
+            // Copying the word first would be a call, and cost more than the rest.
+            lower.iter_mut().zip(word).for_each(|(to, letter)| *to = letter | 0x20);
             f(lower);
         }
     }
@@ -208,15 +211,18 @@ fn reads_backward(text: &str) -> bool {
         words += 1;
         let (Some(first), Some(last)) = (word.first(), word.last()) else { return };
         let is_backward = |common: &str| word.iter().rev().copied().eq(common.bytes());
+        let is_forward = |common: &str| word == common.as_bytes();
+        // Longer texts are not judged by words that stand forward.
+        let is_short = words <= SHORT;
         if word.len() == 2 {
             backward += COMMON_SHORT.iter().filter(|common| is_backward(common)).count();
-            forward += COMMON_SHORT.iter().filter(|common| word == common.as_bytes()).count();
+            forward += COMMON_SHORT.iter().filter(|common| is_short && is_forward(common)).count();
         }
         backward += same_first(word.len(), *last).filter(|common| is_backward(common)).count();
-        forward += same_first(word.len(), *first).filter(|common| word == common.as_bytes()).count();
+        forward += same_first(word.len(), *first).filter(|common| is_short && is_forward(common)).count();
     });
     // A backward sentence may stand in a long forward text.
-    backward >= MIN_HITS || (backward >= 2 && forward == 0 && words <= 2 * WORDS_PER_HIT)
+    backward >= MIN_HITS || (backward >= 2 && forward == 0 && words <= SHORT)
 }
 
 /// Whether `text` has turned letters as only upside-down English has them: `e`

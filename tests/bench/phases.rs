@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use portcullis::config::Config;
+use portcullis::detect::classifier::{BUILTIN, Classifier, Scores};
 use portcullis::detect::{self, Input, View};
 use portcullis::quota::estimate::{Estimate, Family};
 use portcullis::rules::Direction;
@@ -108,6 +109,7 @@ fn main() {
     let mut cells = HashMap::new();
     let (mut session_scratch, mut engine, mut views) =
         (Scratch::default(), detect::Scratch::default(), text::Scratch::default());
+    let (classifier, mut scores) = (Classifier::load(BUILTIN).unwrap(), Scores::default());
     let mut matches = Vec::new();
     let mut copy = vec![0_u8; body.len()];
     let words =
@@ -138,6 +140,7 @@ fn main() {
                 black_box(config.engine.scan(&input(black_box(&text), View::Raw), &mut engine, &mut matches));
             }),
         ),
+        ("score", Box::new(|| classifier.score(black_box(&text), black_box(&mut scores)))),
         (
             "estimate",
             Box::new(|| {

@@ -69,15 +69,15 @@ pub fn grams(text: &[u8], sink: &mut impl Sink) {
 }
 
 /// Words longer than this are blobs and count as one and the same.
-const MAX_WORD_BYTES: usize = 40;
+pub(super) const MAX_WORD_BYTES: usize = 40;
 /// Bytes of a run of punctuation that tell it apart.
-const MARK_BYTES: usize = 4;
+pub(super) const MARK_BYTES: usize = 4;
 /// Bytes of a stem. Of scripts with longer characters that is less than two,
 /// which did better than more in the sets at hand.
-const STEM_BYTES: usize = 5;
+pub(super) const STEM_BYTES: usize = 5;
 /// Runs of punctuation that count between two words: rows of dots and dashes
 /// must not water a text down.
-const MAX_MARKS: u32 = 4;
+pub(super) const MAX_MARKS: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -109,7 +109,7 @@ impl State {
         sink.feature(Family::Word, finish(word));
         sink.feature(Family::Pair, mix(self.last, word));
         sink.feature(Family::Triple, mix(mix(self.last_but_one, self.last), word));
-        sink.feature(Family::Skip, mix(self.last_but_one.rotate_left(7), word));
+        sink.feature(Family::Skip, mix(self.last_but_one.rotate_left(SKIP_TURN), word));
         if stem != word {
             sink.feature(Family::Stem, finish(stem));
         }
@@ -146,11 +146,11 @@ fn word(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> u
     }
     let digits = any_but_digits == 0;
     if digits {
-        hash = step(SEED ^ 0xD161, len.min(5) as u8);
+        hash = number(len);
     } else if len > MAX_WORD_BYTES {
-        hash = SEED ^ 0xB10B;
+        hash = BLOB;
     }
-    let stem = if digits || len <= STEM_BYTES || len > MAX_WORD_BYTES { hash } else { stem ^ 0x57E3 };
+    let stem = if digits || len <= STEM_BYTES || len > MAX_WORD_BYTES { hash } else { stem ^ STEM };
     state.push(hash, stem, sink);
     start + len
 }
@@ -167,7 +167,7 @@ fn ideograph(text: &[u8], at: usize, state: &mut State, sink: &mut impl Sink) ->
 }
 
 fn mark(text: &[u8], start: usize, state: &mut State, sink: &mut impl Sink) -> usize {
-    let (mut at, mut hash) = (start, SEED ^ 0x3A2C);
+    let (mut at, mut hash) = (start, MARK);
     while let Some(&byte) = text.get(at).filter(|b| class(**b) == Class::Mark) {
         if at < start + MARK_BYTES {
             hash = step(hash, byte);
@@ -186,22 +186,37 @@ fn is_thai(text: &[u8], at: usize) -> bool {
     text.get(at) == Some(&0xE0) && matches!(text.get(at + 1), Some(0xB8 | 0xB9))
 }
 
-const SEED: u32 = 0x811C_9DC5;
+pub(super) const SEED: u32 = 0x811C_9DC5;
+/// Set punctuation, stems and blobs apart from words.
+pub(super) const MARK: u32 = SEED ^ 0x3A2C;
+pub(super) const STEM: u32 = 0x57E3;
+pub(super) const BLOB: u32 = SEED ^ 0xB10B;
+
+/// All numbers of so many digits are one word.
+pub(super) const fn number(digits: usize) -> u32 {
+    step(SEED ^ 0xD161, if digits < 5 { digits as u8 } else { 5 })
+}
 
 /// FNV-1a: one multiplication a byte.
-const fn step(hash: u32, byte: u8) -> u32 {
-    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
+pub(super) const fn step(hash: u32, byte: u8) -> u32 {
+    (hash ^ byte as u32).wrapping_mul(PRIME)
 }
+pub(super) const PRIME: u32 = 0x0100_0193;
 
-const fn mix(a: u32, b: u32) -> u32 {
-    finish(a.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ b)
+pub(super) const fn mix(a: u32, b: u32) -> u32 {
+    finish(a.wrapping_mul(MIXER.0).rotate_left(MIXER.1) ^ b)
 }
+pub(super) const MIXER: (u32, u32) = (0x9E37_79B1, 13);
 
 /// Spreads the entropy of FNV's low bits over all bits.
-const fn finish(hash: u32) -> u32 {
-    let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
-    (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35)
+pub(super) const fn finish(hash: u32) -> u32 {
+    let hash = (hash ^ (hash >> 16)).wrapping_mul(FINISH.0);
+    (hash ^ (hash >> 13)).wrapping_mul(FINISH.1)
 }
+pub(super) const FINISH: (u32, u32) = (0x85EB_CA6B, 0xC2B2_AE35);
+
+/// How far the last word but one is turned in a [`Family::Skip`].
+pub(super) const SKIP_TURN: u32 = 7;
 
 fn class(byte: u8) -> Class {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Space)

@@ -9,6 +9,7 @@
 
 mod grams;
 mod model;
+mod quick;
 mod segments;
 
 pub use grams::{Family, Sink, grams};

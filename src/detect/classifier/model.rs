@@ -89,6 +89,26 @@ impl<'m> Classifier<'m> {
         i32::from(self.weights.get((salted >> self.shift) as usize).copied().unwrap_or(0) as i8)
     }
 
+    /// The sum of the weights in these places.
+    #[inline(never)]
+    pub(super) fn sum(&self, places: &[u32]) -> i32 {
+        let weight = |place: u32| i32::from(self.weights.get(place as usize).copied().unwrap_or(0) as i8);
+        let mut sum = 0;
+        let (fours, rest) = places.as_chunks();
+        for [a, b, c, d] in fours {
+            sum += weight(*a) + weight(*b) + (weight(*c) + weight(*d));
+        }
+        for place in rest {
+            sum += weight(*place);
+        }
+        sum
+    }
+
+    /// Bits by which a salted hash is longer than a place.
+    pub(super) const fn shift(&self) -> u32 {
+        self.shift
+    }
+
     /// Where the weight of a feature stands: its name in explanations.
     pub(super) fn bucket(&self, family: Family, hash: u32) -> u32 {
         salted(family, hash) >> self.shift
@@ -115,7 +135,11 @@ const DAMPING: f32 = 8.0;
 /// The hash of a feature as tables and the trainer see it.
 #[inline]
 pub(super) const fn salted(family: Family, hash: u32) -> u32 {
-    hash ^ (family as u32).wrapping_mul(0x9E37_79B9)
+    hash ^ salt(family)
+}
+
+pub(super) const fn salt(family: Family) -> u32 {
+    (family as u32).wrapping_mul(0x9E37_79B9)
 }
 
 impl Calibration {

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::grams::{Family, Sink, grams};
 use super::model::{Classifier, salted};
+use super::quick::Quick;
 
 /// Bytes of a block, half a segment; it runs on to the end of the word.
 /// Injections run from a sentence to a paragraph: a longer segment drowns the
@@ -17,6 +18,9 @@ pub const BLOCK_BYTES: usize = 256;
 
 /// A block without a space for so long after [`BLOCK_BYTES`] ends inside a word.
 const MAX_TAIL: usize = 64;
+
+/// No block is longer.
+pub(super) const MAX_BLOCK: usize = BLOCK_BYTES + MAX_TAIL;
 
 /// Shorter texts say too little: `yes`, a name, a number.
 const MIN_WORDS: u32 = 3;
@@ -34,6 +38,7 @@ pub struct Segment {
 #[derive(Clone, Debug, Default)]
 pub struct Scores {
     segments: Vec<Segment>,
+    quick: Box<Quick>,
 }
 
 impl Scores {
@@ -77,11 +82,11 @@ impl Classifier<'_> {
     /// Scores every segment of a text, in one pass.
     pub fn score(&self, text: &str, scores: &mut Scores) {
         scores.segments.clear();
-        let mut last: Option<(Range<usize>, Sum<'_>)> = None;
+        let mut last: Option<(Range<usize>, Sum)> = None;
         let mut words = 0;
         for range in blocks(text) {
-            let mut sum = Sum { model: self, sum: 0, features: 0, words: 0 };
-            grams(text.as_bytes().get(range.clone()).unwrap_or_default(), &mut sum);
+            let block = text.get(range.clone()).unwrap_or_default();
+            let sum = scores.quick.sum(self, block).unwrap_or_else(|| sum_of_any(self, block));
             words += sum.words;
             if let Some((before, first)) = last.replace((range.clone(), sum)) {
                 scores.segments.push(self.segment(before.start..range.end, &[first, sum]));
@@ -94,7 +99,7 @@ impl Classifier<'_> {
         }
     }
 
-    fn segment(&self, range: Range<usize>, blocks: &[Sum<'_>]) -> Segment {
+    fn segment(&self, range: Range<usize>, blocks: &[Sum]) -> Segment {
         let sum = blocks.iter().map(|b| b.sum).sum();
         let features = blocks.iter().map(|b| b.features).sum();
         Segment { logit: self.logit(sum, features), range }
@@ -150,25 +155,36 @@ fn blocks(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Sums over the words of a block.
-#[derive(Clone, Copy)]
-struct Sum<'m> {
-    model: &'m Classifier<'m>,
-    sum: i32,
-    features: u32,
-    words: u32,
+/// The sums of a block, whatever is in it.
+pub(super) fn sum_of_any(model: &Classifier<'_>, block: &str) -> Sum {
+    let mut summing = Summing { model, sum: Sum::default() };
+    grams(block.as_bytes(), &mut summing);
+    summing.sum
 }
 
-impl Sink for Sum<'_> {
+/// Sums over the words of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) sum: i32,
+    pub(super) features: u32,
+    pub(super) words: u32,
+}
+
+struct Summing<'m> {
+    model: &'m Classifier<'m>,
+    sum: Sum,
+}
+
+impl Sink for Summing<'_> {
     #[inline]
     fn feature(&mut self, family: Family, hash: u32) {
-        self.sum += self.model.weight(family, hash);
-        self.features += 1;
+        self.sum.sum += self.model.weight(family, hash);
+        self.sum.features += 1;
     }
 
     #[inline]
     fn word(&mut self) {
-        self.words += 1;
+        self.sum.words += 1;
     }
 }
 

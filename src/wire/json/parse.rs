@@ -1,6 +1,7 @@
 //! The parser: one pass, no recursion, every byte looked at a fixed number of times.
 
 use super::{JsonError, JsonErrorKind as E, Kind, Node, OFFSET_BITS, OFFSET_MASK};
+use crate::lanes::{BLOCK, Lanes, within};
 use crate::limits::{JSON_BYTES_PER_VALUE, JSON_VALUES_BASE, MAX_JSON_DEPTH};
 use crate::text::escape;
 
@@ -250,8 +251,7 @@ impl<'b> Parser<'b> {
             self.escape()?;
         }
         let inside = self.bytes.get(start..self.at).unwrap_or_default();
-        // One comparison a byte over the whole run: the compiler makes it SIMD.
-        if inside.iter().fold(false, |bad, b| bad | (*b < 0x20)) {
+        if has_control(inside) {
             let at = inside.iter().position(|b| *b < 0x20).unwrap_or(0);
             return fail(start + at, E::Control);
         }
@@ -307,6 +307,12 @@ impl<'b> Parser<'b> {
 
 fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn has_control(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    // Where code is compiled for size, a plain loop takes them one by one.
+    blocks.iter().any(|block| Lanes::new(block).any(|v| within(v, 0, 0x1F))) || rest.iter().any(|b| *b < 0x20)
 }
 
 /// Bytes up to the closing quote of a string that was found well-formed.

@@ -155,3 +155,19 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn control_characters_are_refused_wherever_they_stand() {
+    for at in 0..200 {
+        for byte in [0x00, 0x0A, 0x1F, 0x20, 0x7F] {
+            let mut text = vec![b'a'; 202];
+            (text[0], text[201], text[1 + at]) = (b'"', b'"', byte);
+            let refused = Doc::parse(&text).err().map(|e| (e.offset, e.kind));
+            assert_eq!(
+                refused,
+                (byte < 0x20).then_some((1 + at, JsonErrorKind::Control)),
+                "{byte:#x} at {at}"
+            );
+        }
+    }
+}
