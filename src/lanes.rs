@@ -57,6 +57,15 @@ impl Lanes {
     }
 }
 
+impl Lanes {
+    /// No byte is anything but zero.
+    #[inline(always)]
+    pub fn is_zero(&self) -> bool {
+        let [a, b, c, d] = self.0;
+        (a | b | c | d).cmp_eq(u8x16::splat(0)).move_mask() == 0xFFFF
+    }
+}
+
 /// Bytes that are `byte`.
 #[inline(always)]
 pub fn is(v: u8x16, byte: u8) -> u8x16 {

@@ -7,8 +7,6 @@ use crate::lanes::{BLOCK, Lanes, both_halves, is};
 
 /// Bytes of a word that are looked at.
 const STARTS: usize = 3;
-/// Bytes of a vector.
-const LANES: usize = 16;
 
 /// By the halves of each byte: words are dealt to eight groups, a bit each, and a
 /// place is one of a group if its bytes have all six halves of some word in it.
@@ -36,17 +34,20 @@ impl Starts {
 
     /// One bit for each place of the block.
     #[inline(always)]
-    pub(in crate::detect) fn find(&self, block: &Block) -> u64 {
-        if self.empty {
-            return 0;
-        }
+    pub(super) fn find(&self, block: &Block) -> u64 {
+        if self.empty { 0 } else { !self.groups(block).mask(|v| is(v, 0)) }
+    }
+
+    /// For each place the groups of which it could be.
+    #[inline(always)]
+    fn groups(&self, block: &Block) -> Lanes {
         let [one, two, three] = &self.halves;
         let fold = u8x16::splat(FOLD as u8);
         let groups = |at: usize, [low, high]: &[u8x16; 2]| {
             lanes_of(block, at).map(|v| both_halves(v | fold, *low, *high))
         };
         let and = |a: &Lanes, b: &Lanes| a.zip(b, |a, b| a & b);
-        !and(&groups(0, one), &and(&groups(1, two), &groups(2, three))).mask(|v| is(v, 0))
+        and(&groups(0, one), &and(&groups(1, two), &groups(2, three)))
     }
 
     /// The first place of `text` up to `places`, with the bytes behind it, of
@@ -58,25 +59,20 @@ impl Starts {
         places: usize,
         holds: impl Fn(&[u8]) -> bool,
     ) -> Option<usize> {
-        let [one, two, three] = &self.halves;
-        let groups = |text: &[u8; LANES], [low, high]: &[u8x16; 2]| {
-            both_halves(u8x16::new(*text) | u8x16::splat(FOLD as u8), *low, *high)
-        };
         let mut at = 0;
         while at < places {
             let rest = text.get(at..)?;
-            let padded: [u8; LANES + WINDOW];
-            let block: &[u8; LANES + WINDOW] = match rest.first_chunk() {
+            let padded: Block;
+            let block = match rest.first_chunk() {
                 Some(block) => block,
                 None => {
                     padded = padded_block(rest);
                     &padded
                 }
             };
-            let lanes = |from: usize| block.get(from..from + LANES).and_then(<[u8]>::first_chunk);
-            let (a, b, c) = (lanes(0)?, lanes(1)?, lanes(2)?);
-            let found = groups(a, one) & groups(b, two) & groups(c, three);
-            let mut found = !is(found, 0).move_mask() as u32 & 0xFFFF;
+            let groups = self.groups(block);
+            // Most blocks have no such place at all, and that is told sooner.
+            let mut found = if groups.is_zero() { 0 } else { !groups.mask(|v| is(v, 0)) };
             while found != 0 {
                 let place = at + found.trailing_zeros() as usize;
                 found &= found - 1;
@@ -84,7 +80,7 @@ impl Starts {
                     return Some(place);
                 }
             }
-            at += LANES;
+            at += BLOCK;
         }
         None
     }
@@ -157,8 +153,8 @@ const COMMON: [f32; 16] = [0.0, 0.0, 0.2, 0.02, 0.0, 0.0, 0.52, 0.26, 0.0, 0.0, 
 /// A stride, and the bytes behind it that its last window holds.
 pub(super) type Block = [u8; BLOCK + WINDOW];
 
-pub(super) fn padded_block<const N: usize>(text: &[u8]) -> [u8; N] {
-    let mut block = [0; N];
+pub(super) fn padded_block(text: &[u8]) -> Block {
+    let mut block = [0; BLOCK + WINDOW];
     block.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
     block
 }
