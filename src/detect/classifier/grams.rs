@@ -97,6 +97,8 @@ enum Class {
 struct State {
     last: u32,
     last_but_one: u32,
+    /// Both, mixed.
+    pair: u32,
     stem: u32,
     /// The last run of punctuation, if no word has followed.
     mark: u32,
@@ -107,8 +109,9 @@ struct State {
 impl State {
     fn push(&mut self, word: u32, stem: u32, sink: &mut impl Sink) {
         sink.feature(Family::Word, finish(word));
-        sink.feature(Family::Pair, mix(self.last, word));
-        sink.feature(Family::Triple, mix(mix(self.last_but_one, self.last), word));
+        let pair = mix(self.last, word);
+        sink.feature(Family::Pair, pair);
+        sink.feature(Family::Triple, mix(self.pair, word));
         sink.feature(Family::Skip, mix(self.last_but_one.rotate_left(SKIP_TURN), word));
         if stem != word {
             sink.feature(Family::Stem, finish(stem));
@@ -123,6 +126,7 @@ impl State {
         self.marks = 0;
         self.last_but_one = self.last;
         self.last = word;
+        self.pair = pair;
         self.stem = stem;
         sink.word();
     }

@@ -11,6 +11,7 @@ mod runs;
 
 use wide::{u8x16, u32x4};
 
+pub(super) use self::fours::HAS_PRODUCT;
 use self::fours::{FOUR, all, bits, finish4, mix4, step4, turned};
 use self::runs::Runs;
 use super::grams::{

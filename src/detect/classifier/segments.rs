@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::grams::{Family, Sink, grams};
 use super::model::{Classifier, salted};
-use super::quick::Quick;
+use super::quick::{HAS_PRODUCT, Quick};
 
 /// Bytes of a block, half a segment; it runs on to the end of the word.
 /// Injections run from a sentence to a paragraph: a longer segment drowns the
@@ -86,7 +86,8 @@ impl Classifier<'_> {
         let mut words = 0;
         for range in blocks(text) {
             let block = text.get(range.clone()).unwrap_or_default();
-            let sum = scores.quick.sum(self, block).unwrap_or_else(|| sum_of_any(self, block));
+            let quick = if HAS_PRODUCT { scores.quick.sum(self, block) } else { None };
+            let sum = quick.unwrap_or_else(|| sum_of_any(self, block));
             words += sum.words;
             if let Some((before, first)) = last.replace((range.clone(), sum)) {
                 scores.segments.push(self.segment(before.start..range.end, &[first, sum]));

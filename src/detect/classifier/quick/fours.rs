@@ -7,6 +7,11 @@ use super::super::grams::{FINISH, MIXER, PRIME};
 /// Lanes of a vector.
 pub(super) const FOUR: usize = 4;
 
+/// Four products are one instruction, and not four with the lanes taken apart
+/// and put together again: then [`grams`](super::super::grams()) is quicker.
+pub(in super::super) const HAS_PRODUCT: bool =
+    cfg!(any(target_feature = "simd128", target_feature = "sse4.1", target_arch = "aarch64"));
+
 /// Written out: `u32x4::splat` is a loop of four stores where code is compiled for size.
 #[inline(always)]
 pub(super) const fn all(x: u32) -> u32x4 {
