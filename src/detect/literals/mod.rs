@@ -175,14 +175,15 @@ impl Literals {
         }
     }
 
-    /// Those of `places`, in words, at which some literal could start.
-    #[inline(always)]
+    /// Those of `places`, in words, at which some literal could start. Not in line: in
+    /// a loop that calls anything V8 keeps nothing in registers, and here it can.
+    #[inline(never)]
     fn words(&self, block: &Block, places: u64, after_word: u64) -> u64 {
         filtered(places, |i| self.long.bits(hash::<16>(key_at(block, i))) >> (after_word >> i & 1))
     }
 
     /// The same for any `places`.
-    #[inline(always)]
+    #[inline(never)]
     fn others(&self, block: &Block, places: u64, after_word: u64) -> u64 {
         filtered(places, |i| {
             let key = key_at(block, i);
@@ -261,7 +262,7 @@ impl Near {
     }
 
     /// `at` is the block to look at now.
-    #[inline(always)]
+    #[inline(never)]
     fn go_on(&mut self, literals: &Literals, text: &[u8], at: usize, at_end: bool) {
         if !literals.gated {
             self.here = literals.marks_at(text, at, at_end);

@@ -33,7 +33,7 @@ impl Starts {
     }
 
     /// One bit for each place of the block.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn find(&self, block: &Block) -> u64 {
         if self.empty { 0 } else { !self.groups(block).mask(|v| is(v, 0)) }
     }
