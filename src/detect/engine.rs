@@ -271,17 +271,16 @@ impl Compiler {
             if let Start::Literals(texts) = &rule.start {
                 let unit = units.len() as u16;
                 let at_boundary = rule.shape.starts_at_boundary();
-                let next = rule.shape.follow(texts);
-                let gate = rule.shape.gate(rule.max_len);
-                let found = texts.iter().zip(next);
+                let near = rule.shape.surroundings(texts, rule.max_len);
+                let found = texts.iter().zip(near.next);
                 literals.extend(found.map(|(text, next)| Literal {
                     text: text.clone(),
                     unit,
                     at_boundary,
-                    gate,
+                    gate: near.gate,
                     next,
                 }));
-                let needs = rule.shape.needs(rule.max_len).as_ref().map(Needs::new);
+                let needs = near.needs.as_ref().map(Needs::new);
                 units.push(Unit { needs, ..self.unit(&[(index, rule)]) });
             }
         }

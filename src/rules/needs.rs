@@ -62,6 +62,10 @@ fn behind(hir: &Hir, max_len: usize, first: bool) -> Option<Needs> {
 
 /// The words that a part begins with.
 fn here(hir: &Hir) -> Option<Needs> {
+    // No need to ask for the words of most parts: VMs wait for this when they start.
+    if hir.properties().minimum_len().unwrap_or(0) < MIN_BYTES {
+        return None;
+    }
     let mut extractor = Extractor::new();
     extractor
         .kind(ExtractKind::Prefix)

@@ -33,6 +33,15 @@ pub struct Shape {
     pub trail: Hir,
 }
 
+/// What stands near the start of every match.
+pub(crate) struct Surroundings {
+    /// For each literal the bytes, in lower case, that can follow it.
+    pub(crate) next: Vec<ByteSet>,
+    pub(crate) gate: Gate,
+    /// Words behind the start.
+    pub(crate) needs: Option<Needs>,
+}
+
 impl Shape {
     /// The shape of a rule that has no pattern.
     pub fn none() -> Shape {
@@ -119,20 +128,15 @@ impl Shape {
         (!literals.is_empty() && literals.iter().all(selective)).then_some(literals)
     }
 
-    /// For each of `literals`, the bytes, in lower case, that can follow it.
-    pub(crate) fn follow(&self, literals: &[Vec<u8>]) -> Vec<ByteSet> {
+    /// What the whole pattern tells of the surroundings of a match of `max_len` bytes
+    /// at most that starts with one of `literals`.
+    pub(crate) fn surroundings(&self, literals: &[Vec<u8>], max_len: usize) -> Surroundings {
         let folded = fold(&self.full());
-        literals.iter().map(|literal| follow(&folded, literal)).collect()
-    }
-
-    /// What is near the start of every match of `max_len` bytes at most.
-    pub(crate) fn gate(&self, max_len: usize) -> Gate {
-        gate(&self.full(), max_len)
-    }
-
-    /// Words behind the start of every match of `max_len` bytes at most.
-    pub(crate) fn needs(&self, max_len: usize) -> Option<Needs> {
-        needs(&fold(&self.full()), max_len)
+        Surroundings {
+            next: literals.iter().map(|literal| follow(&folded, literal)).collect(),
+            gate: gate(&folded, max_len),
+            needs: needs(&folded, max_len),
+        }
     }
 
     /// Every match starts at a word boundary.
@@ -185,6 +189,10 @@ fn fold(hir: &Hir) -> Hir {
 }
 
 fn fold_class(class: &ClassBytes) -> ClassBytes {
+    // Most have no capitals; the others are put together byte by byte.
+    if class.iter().all(|r| r.end() < b'A' || r.start() > b'Z') {
+        return class.clone();
+    }
     let bytes = class.iter().flat_map(|r| r.start()..=r.end()).map(|b| b.to_ascii_lowercase());
     ClassBytes::new(bytes.map(|b| ClassBytesRange::new(b, b)))
 }

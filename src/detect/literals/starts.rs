@@ -87,29 +87,34 @@ impl Starts {
 }
 
 /// Words in order, dealt to eight groups, so that as few places as possible look
-/// like one of a group: of many groups those two are joined again and again whose
+/// like one of a group: of more groups those two are joined again and again whose
 /// halves differ least.
 fn groups(words: &[&[u8]]) -> Vec<Group> {
-    let mut groups: Vec<Group> = words.iter().map(|word| Group::of(word)).collect();
+    // Neighbours share bytes. Each pair is compared each time, when a VM starts.
+    let each = words.len().div_ceil(MOST_GROUPS).max(1);
+    let together = |words: &[&[u8]]| words.iter().map(|word| Group::of(word)).reduce(|a, b| a.or(&b));
+    let with_share = |group: Group| (group, group.share());
+    let mut groups: Vec<(Group, f32)> = words.chunks(each).filter_map(together).map(with_share).collect();
     while groups.len() > GROUPS {
         let mut best = (f32::MAX, 0, 1);
-        for (i, a) in groups.iter().enumerate() {
-            for (j, b) in groups.iter().enumerate().skip(i + 1) {
-                let cost = a.or(b).share() - a.share() - b.share();
+        for (i, (a, share)) in groups.iter().enumerate() {
+            for (j, (b, other)) in groups.iter().enumerate().skip(i + 1) {
+                let cost = a.or(b).share() - share - other;
                 if cost < best.0 {
                     best = (cost, i, j);
                 }
             }
         }
         let (_, i, j) = best;
-        let joined = groups.swap_remove(j);
+        let (joined, _) = groups.swap_remove(j);
         if let Some(group) = groups.get_mut(i) {
-            *group = group.or(&joined);
+            *group = with_share(group.0.or(&joined));
         }
     }
-    groups
+    groups.into_iter().map(|(group, _)| group).collect()
 }
 
+const MOST_GROUPS: usize = 24;
 const GROUPS: usize = 8;
 
 /// For each byte the halves that words of a group have, a bit each.
