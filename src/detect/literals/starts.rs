@@ -87,29 +87,43 @@ impl Starts {
 }
 
 /// Words in order, dealt to eight groups, so that as few places as possible look
-/// like one of a group: of many groups those two are joined again and again whose
-/// halves differ least.
+/// like one of a group: of some groups those two are joined again and again whose
+/// halves differ least. Of no more at a time than [`MAX_COMPARED`], for a
+/// configuration may have thousands of words.
 fn groups(words: &[&[u8]]) -> Vec<Group> {
-    let mut groups: Vec<Group> = words.iter().map(|word| Group::of(word)).collect();
+    let mut groups: Vec<Group> = Vec::with_capacity(MAX_COMPARED + 1);
+    for word in words {
+        groups.push(Group::of(word));
+        if groups.len() > MAX_COMPARED {
+            join_alike(&mut groups);
+        }
+    }
     while groups.len() > GROUPS {
-        let mut best = (f32::MAX, 0, 1);
-        for (i, a) in groups.iter().enumerate() {
-            for (j, b) in groups.iter().enumerate().skip(i + 1) {
-                let cost = a.or(b).share() - a.share() - b.share();
-                if cost < best.0 {
-                    best = (cost, i, j);
-                }
-            }
-        }
-        let (_, i, j) = best;
-        let joined = groups.swap_remove(j);
-        if let Some(group) = groups.get_mut(i) {
-            *group = group.or(&joined);
-        }
+        join_alike(&mut groups);
     }
     groups
 }
 
+fn join_alike(groups: &mut Vec<Group>) {
+    let shares: Vec<f32> = groups.iter().map(Group::share).collect();
+    let mut best = (f32::MAX, 0, 1);
+    for (i, (a, first)) in groups.iter().zip(&shares).enumerate() {
+        for (j, (b, second)) in groups.iter().zip(&shares).enumerate().skip(i + 1) {
+            let cost = a.or(b).share() - first - second;
+            if cost < best.0 {
+                best = (cost, i, j);
+            }
+        }
+    }
+    let (_, i, j) = best;
+    let joined = groups.swap_remove(j);
+    if let Some(group) = groups.get_mut(i) {
+        *group = group.or(&joined);
+    }
+}
+
+/// Each word beyond these costs the comparison of all pairs of them.
+const MAX_COMPARED: usize = 48;
 const GROUPS: usize = 8;
 
 /// For each byte the halves that words of a group have, a bit each.
