@@ -16,7 +16,21 @@ use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet,
 use crate::text::SpanKind;
 
 /// Candidates of a block are collected, sorted, then confirmed: bounds them.
-const BLOCK_BYTES: usize = if cfg!(test) { 16 } else { 16 * 1024 };
+#[cfg(not(test))]
+const BLOCK_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+thread_local! {
+    /// The same for tests, whose texts are short.
+    pub(super) static BLOCK: std::cell::Cell<usize> = const { std::cell::Cell::new(16) };
+}
+
+fn block_bytes() -> usize {
+    #[cfg(test)]
+    return BLOCK.get();
+    #[cfg(not(test))]
+    BLOCK_BYTES
+}
 
 /// Which view of a text this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +193,7 @@ impl Engine {
         confirm.look_for_needs(matches!(prefilter, Prefilter::On));
         let mut from = input.skip_before;
         while from < bytes.len() && !confirm.exhausted() {
-            let to = from.saturating_add(BLOCK_BYTES).min(bytes.len());
+            let to = from.saturating_add(block_bytes()).min(bytes.len());
             candidates.clear();
             self.collect(input, from, to, prefilter, &mut candidates);
             candidates.in_order(|candidate| confirm.candidate(candidate));

@@ -16,6 +16,8 @@ mod engine;
 mod injection;
 mod literals;
 mod needs;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod prefilter_tests;
 mod scratch;
 mod self_test;
 #[cfg(all(test, not(target_arch = "wasm32")))]

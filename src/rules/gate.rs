@@ -137,7 +137,7 @@ impl Known {
             all.max = all.max.saturating_add(part.max).min(max_len);
             all.whole &= part.whole;
             if part.whole {
-                sure += part.min;
+                sure = part.min.saturating_add(sure);
             } else {
                 (sure, start) = (0, all.max);
             }

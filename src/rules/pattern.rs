@@ -3,7 +3,9 @@
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
-use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{
+    Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition,
+};
 
 use super::follow::{ByteSet, follow};
 use super::gate::{Gate, gate};
@@ -173,7 +175,7 @@ fn fold(hir: &Hir) -> Hir {
         // The parser makes one of `(?:A|b)`, whatever its settings.
         HirKind::Class(Class::Unicode(class)) => Hir::class(match class.to_byte_class() {
             Some(class) => Class::Bytes(fold_class(&class)),
-            None => Class::Unicode(class.clone()),
+            None => Class::Unicode(fold_chars(class)),
         }),
         HirKind::Look(look) => Hir::look(*look),
         HirKind::Repetition(rep) => Hir::repetition(Repetition {
@@ -195,6 +197,19 @@ fn fold_class(class: &ClassBytes) -> ClassBytes {
     }
     let bytes = class.iter().flat_map(|r| r.start()..=r.end()).map(|b| b.to_ascii_lowercase());
     ClassBytes::new(bytes.map(|b| ClassBytesRange::new(b, b)))
+}
+
+/// Letters beyond ASCII stay as they are, as they do in the text.
+fn fold_chars(class: &ClassUnicode) -> ClassUnicode {
+    let capitals = ClassUnicode::new([ClassUnicodeRange::new('A', 'Z')]);
+    let (mut folded, mut small) = (class.clone(), class.clone());
+    folded.difference(&capitals);
+    small.intersect(&capitals);
+    let small = small
+        .iter()
+        .map(|r| ClassUnicodeRange::new(r.start().to_ascii_lowercase(), r.end().to_ascii_lowercase()));
+    folded.union(&ClassUnicode::new(small));
+    folded
 }
 
 #[cfg(test)]
@@ -226,6 +241,7 @@ mod tests {
             (r"ab[0-9a-z]+", None),
             (r"a?bcd", Some(&["abcd", "bcd"])),
             (r"(?:X|b)cd", Some(&["bcd", "xcd"])),
+            (r"(?:X|é)cd", Some(&["xcd", "écd"])),
         ] {
             let mut want = want.map(|w| w.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
             if let Some(want) = &mut want {
