@@ -32,7 +32,8 @@ pub(super) struct Confirm<'s> {
     settled: usize,
     /// The text without white space around it, once it was asked for.
     trimmed: Option<std::ops::Range<usize>>,
-    needs: bool,
+    /// Without them the same is found, later.
+    shortcuts: bool,
 }
 
 struct Found {
@@ -64,13 +65,13 @@ impl<'s> Confirm<'s> {
             exhausted: false,
             settled,
             trimmed: None,
-            needs: false,
+            shortcuts: false,
         }
     }
 
     /// Candidates that have not near them what their matches need are passed over.
-    pub(super) fn look_for_needs(&mut self, needs: bool) {
-        self.needs = needs;
+    pub(super) fn take_shortcuts(&mut self, take: bool) {
+        self.shortcuts = take;
     }
 
     pub(super) fn exhausted(&self) -> bool {
@@ -102,7 +103,9 @@ impl<'s> Confirm<'s> {
         let mut accepts = std::mem::take(&mut self.scratch.accepts);
         accepts.clear();
         self.walk(candidate, &mut accepts);
-        self.drop_without_words(candidate, &mut accepts);
+        if self.shortcuts {
+            self.drop_without_words(candidate, &mut accepts);
+        }
         // By pattern, longest first. Few walks end in more than one accept.
         if accepts.len() > 1 {
             accepts.sort_unstable_by_key(|accept| (accept.pattern, std::cmp::Reverse(accept.at)));
@@ -126,7 +129,7 @@ impl<'s> Confirm<'s> {
         let unit = usize::from(candidate.unit);
         let needs = self.engine.units.get(unit).and_then(|unit| unit.needs.as_ref());
         let (Some(needs), Some(searched)) =
-            (needs.filter(|_| self.needs), self.scratch.searched.get_mut(unit))
+            (needs.filter(|_| self.shortcuts), self.scratch.searched.get_mut(unit))
         else {
             return true;
         };
@@ -199,7 +202,14 @@ impl<'s> Confirm<'s> {
         self.spend(CANDIDATE_STEPS);
         // Most numbers have no word of a rule near them: that is the cheapest
         // to know, and spares the search for the group.
-        if !self.may_have_context(rule, plan, candidate.at, ends.first().map_or(candidate.at, |end| end.at)) {
+        if self.shortcuts
+            && !self.may_have_context(
+                rule,
+                plan,
+                candidate.at,
+                ends.first().map_or(candidate.at, |end| end.at),
+            )
+        {
             return;
         }
         let in_reach = ends.iter().filter(|end| end.at - candidate.at <= plan.max_len);

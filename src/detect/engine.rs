@@ -190,7 +190,7 @@ impl Engine {
         let fresh = bytes.len() - input.skip_before.min(bytes.len());
         let budget = Budget::for_text(fresh, scratch.free_state_bytes);
         let mut confirm = Confirm::new(self, input, scratch, out, budget);
-        confirm.look_for_needs(matches!(prefilter, Prefilter::On));
+        confirm.take_shortcuts(matches!(prefilter, Prefilter::On));
         let mut from = input.skip_before;
         while from < bytes.len() && !confirm.exhausted() {
             let to = from.saturating_add(block_bytes()).min(bytes.len());

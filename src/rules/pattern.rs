@@ -55,6 +55,15 @@ impl Shape {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(format!("{} bytes, more than {MAX_PATTERN_BYTES}", pattern.len()));
         }
+        // `\b` in JSON is a backspace, and no pattern means one.
+        if let Some(control) =
+            pattern.chars().find(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r'))
+        {
+            let code = u32::from(control);
+            return Err(format!(
+                "holds the character U+{code:04X}; in JSON a \\b of a pattern is written \\\\b"
+            ));
+        }
         let hir = ParserBuilder::new()
             .unicode(false)
             .utf8(false)
@@ -253,7 +262,16 @@ mod tests {
 
     #[test]
     fn groups() {
-        for bad in [r"a(b)(c)def", r"(?:x(abc))+", r"abc(d*)", r"(?:abc)*", r"abc(?=d)", r"[ä]bc", "(abc"] {
+        for bad in [
+            r"a(b)(c)def",
+            r"(?:x(abc))+",
+            r"abc(d*)",
+            r"(?:abc)*",
+            r"abc(?=d)",
+            r"[ä]bc",
+            "(abc",
+            "\u{8}abc",
+        ] {
             assert!(Shape::parse(bad).is_err(), "{bad}");
         }
         let shape = Shape::parse(r"\bkey=(\d+);").unwrap();
