@@ -108,6 +108,8 @@ class Tally(unittest.TestCase):
             "check: ok": [1, 0, 0],
             "error: could not compile `portcullis`": [0, 1, 0],
             "test result: ok. 3 passed; 0 failed; 0 ignored;\ncheck: died": [3, 1, 0],
+            "SKIPPED tests/x.rs: no corpora\ntest result: ok. 3 passed; 0 failed; 0 ignored;": [2, 0, 1],
+            "SKIPPED [1] test_x.py:3: no browser\n2 passed, 1 skipped in 1.00s": [2, 0, 1],
             "": [0, 1, 0],
         }
         for text, sums in cases.items():
