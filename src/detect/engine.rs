@@ -15,7 +15,7 @@ use crate::limits::MAX_TOKEN_LOOKBACK;
 use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Scope, Start, TextView};
 use crate::text::SpanKind;
 
-/// Candidates of a block are collected, sorted, then confirmed: bounds them.
+/// Candidates of a block are collected, then confirmed: bounds them.
 #[cfg(not(test))]
 const BLOCK_BYTES: usize = 16 * 1024;
 
