@@ -1,11 +1,10 @@
 //! From candidates to matches: walk, take the group, check, look at the context.
 
 use super::budget::Budget;
-use super::engine::{Edge, Engine, Input, Match, Outcome, Plan, View};
-use super::needs::Searched;
+use super::engine::{Edge, Engine, Input, Match, Outcome, Plan};
 use super::scratch::{Candidate, Scratch};
 use super::unit::{Accept, Automaton, Broken, Walk};
-use crate::rules::{RuleIndex, TextView};
+use crate::rules::RuleIndex;
 
 /// Ends of one pattern that are tried, longest first, until its checks hold.
 const MAX_ENDS: usize = 16;
@@ -50,9 +49,7 @@ impl<'s> Confirm<'s> {
         budget: Budget,
     ) -> Self {
         scratch.next_start.clear();
-        scratch.next_start.resize(engine.plans.len(), 0);
         scratch.searched.clear();
-        scratch.searched.resize(engine.units.len(), Searched::default());
         scratch.context.clear();
         let settled = input.text.len();
         Confirm {
@@ -119,22 +116,20 @@ impl<'s> Confirm<'s> {
     /// No rule of the unit can match here.
     fn idle(&self, candidate: Candidate) -> bool {
         let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return true };
-        unit.rules.iter().all(|&rule| {
-            self.plan(rule).is_none_or(|plan| !self.looks_here(plan)) || candidate.at < self.next_start(rule)
-        })
+        !unit.sight.has(self.input)
+            || matches!(unit.rules.as_slice(), [only] if candidate.at < self.next_start(*only))
     }
 
     /// Words without which no match starts here are near.
     fn has_needs(&mut self, candidate: Candidate) -> bool {
-        let unit = usize::from(candidate.unit);
-        let needs = self.engine.units.get(unit).and_then(|unit| unit.needs.as_ref());
-        let (Some(needs), Some(searched)) =
-            (needs.filter(|_| self.shortcuts), self.scratch.searched.get_mut(unit))
-        else {
+        let unit = self.engine.units.get(usize::from(candidate.unit));
+        let Some(needs) = unit.and_then(|unit| unit.needs.as_ref()).filter(|_| self.shortcuts) else {
             return true;
         };
+        let mut searched = self.scratch.searched.get(candidate.unit);
         let (text, mut bytes) = (self.input.text.as_bytes(), 0);
-        let has = needs.may_hold(text, candidate.at, self.input.at_end, searched, &mut bytes);
+        let has = needs.may_hold(text, candidate.at, self.input.at_end, &mut searched, &mut bytes);
+        self.scratch.searched.set(candidate.unit, searched);
         self.spend(NEEDS_STEPS + bytes / 4);
         has
     }
@@ -144,16 +139,7 @@ impl<'s> Confirm<'s> {
     }
 
     fn next_start(&self, rule: RuleIndex) -> usize {
-        self.scratch.next_start.get(usize::from(rule.0)).copied().unwrap_or(0)
-    }
-
-    fn looks_here(&self, plan: &Plan) -> bool {
-        let view = match plan.view {
-            TextView::Raw => self.input.view == View::Raw,
-            TextView::Clean => self.input.view == View::Clean,
-            TextView::Both => true,
-        };
-        view && plan.scope.contains(self.input.direction, self.input.kind)
+        self.scratch.next_start.get(rule.0)
     }
 
     fn walk(&mut self, candidate: Candidate, accepts: &mut Vec<Accept>) {
@@ -196,7 +182,7 @@ impl<'s> Confirm<'s> {
         let pattern = ends.first().map_or(0, |end| end.pattern as usize);
         let Some(&rule) = unit.and_then(|unit| unit.rules.get(pattern)) else { return };
         let Some(plan) = self.plan(rule) else { return };
-        if !self.looks_here(plan) || candidate.at < self.next_start(rule) {
+        if !plan.sight.has(self.input) || candidate.at < self.next_start(rule) {
             return;
         }
         self.spend(CANDIDATE_STEPS);
@@ -223,9 +209,7 @@ impl<'s> Confirm<'s> {
                 }
             };
             if self.holds(plan, &range) {
-                if let Some(next) = self.scratch.next_start.get_mut(usize::from(rule.0)) {
-                    *next = range.end;
-                }
+                self.scratch.next_start.set(rule.0, range.end);
                 self.found.push(Found { begun: candidate.at, matched: Match { rule, range } });
                 return;
             }

@@ -10,9 +10,10 @@ use super::context::{ContextWords, Wanted};
 use super::literals::{Literal, Literals};
 use super::needs::Needs;
 use super::scratch::{Candidate, Candidates, Scratch};
+use super::sight::Sight;
 use super::unit::Automaton;
 use crate::limits::MAX_TOKEN_LOOKBACK;
-use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Scope, Start, TextView};
+use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Start};
 use crate::text::SpanKind;
 
 /// Candidates of a block are collected, then confirmed: bounds them.
@@ -106,6 +107,8 @@ pub(super) struct Unit {
     /// Rule of each pattern of the automaton.
     pub(super) rules: Vec<RuleIndex>,
     pub(super) max_len: usize,
+    /// Where some rule here looks.
+    pub(super) sight: Sight,
     /// Words without which nothing here matches.
     pub(super) needs: Option<Needs>,
 }
@@ -113,8 +116,7 @@ pub(super) struct Unit {
 /// What it takes to make a match of a rule out of a match of its automaton.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) scope: Scope,
-    pub(super) view: TextView,
+    pub(super) sight: Sight,
     pub(super) max_len: usize,
     pub(super) checks: Vec<Check>,
     pub(super) context: Option<Wanted>,
@@ -322,6 +324,7 @@ impl Compiler {
             automaton: self.automaton(rules.iter().map(|(_, r)| r.shape.full()).collect(), false),
             rules: rules.iter().map(|(index, _)| *index).collect(),
             max_len: rules.iter().map(|(_, r)| r.max_len).max().unwrap_or(0),
+            sight: Sight::of_all(rules.iter().map(|(_, rule)| *rule)),
             needs: None,
         }
     }
@@ -335,7 +338,7 @@ impl Compiler {
             }
         }
         let split = self.split(rule);
-        Plan { scope: rule.scope, view: rule.view, max_len: rule.max_len, checks, context, split }
+        Plan { sight: Sight::of(rule), max_len: rule.max_len, checks, context, split }
     }
 
     fn split(&mut self, rule: &LoadedRule) -> Split {

@@ -20,6 +20,7 @@ mod needs;
 mod prefilter_tests;
 mod scratch;
 mod self_test;
+mod sight;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod stream_tests;
 mod unit;

@@ -15,7 +15,7 @@ pub(super) struct Needs {
 }
 
 /// What is known of the words of one rule in one text.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Searched {
     /// The last word found starts before here; 0 if none was.
     word: usize,

@@ -17,13 +17,49 @@ pub struct Scratch {
     pub(super) accepts: Vec<Accept>,
     pub(super) splits: [Vec<Accept>; 2],
     /// Where each rule may match next.
-    pub(super) next_start: Vec<usize>,
+    pub(super) next_start: Sparse<usize>,
     /// What each unit's search for words came to.
-    pub(super) searched: Vec<Searched>,
+    pub(super) searched: Sparse<Searched>,
     pub(super) context: ContextHits,
     /// Bytes of states that may still be built for nothing, where several
     /// texts share them.
     pub(super) free_state_bytes: Option<usize>,
+}
+
+/// Values by number, of which one text changes few: to forget them costs no more than
+/// to have set them.
+#[derive(Debug, Default)]
+pub(super) struct Sparse<T> {
+    values: Vec<T>,
+    set: Vec<u16>,
+}
+
+impl<T: Copy + Default + PartialEq> Sparse<T> {
+    pub(super) fn clear(&mut self) {
+        for number in self.set.drain(..) {
+            if let Some(value) = self.values.get_mut(usize::from(number)) {
+                *value = T::default();
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, number: u16) -> T {
+        self.values.get(usize::from(number)).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, number: u16, to: T) {
+        if usize::from(number) >= self.values.len() {
+            self.values.resize(usize::from(number) + 1, T::default());
+        }
+        if let Some(value) = self.values.get_mut(usize::from(number)) {
+            if *value == T::default() && to != *value {
+                self.set.push(number);
+            }
+            *value = to;
+        }
+    }
 }
 
 /// A place where matches of a unit can start.

@@ -31,6 +31,14 @@ pub struct Scope(u32);
 impl Scope {
     /// Everywhere.
     pub const ALL: Scope = Scope(u32::MAX);
+    /// Nowhere.
+    pub const NONE: Scope = Scope(0);
+
+    /// Wherever one of both is.
+    #[must_use]
+    pub const fn or(self, other: Scope) -> Scope {
+        Scope(self.0 | other.0)
+    }
 
     /// Reads the `scan` list of a rule; the error is the item that is unknown.
     pub fn parse(items: &[String]) -> Result<Scope, String> {

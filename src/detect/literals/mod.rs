@@ -13,16 +13,18 @@
 //! four bytes leads to the literals, compared eight bytes at a time.
 
 mod block;
+mod filter;
 mod starts;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use block::{Classes, Marks};
+use filter::{Filter, MIN_LONG};
 pub(super) use starts::Starts;
 use starts::{Block, padded_block};
+use table::Table;
 pub(super) use table::{Head, head_of};
-use table::{MIN_LONG, Table, hash};
 
 use crate::lanes::BLOCK as STRIDE;
 use crate::rules::{ByteSet, Gate, OPERATOR_REACH, RUN_REACH};
@@ -39,11 +41,15 @@ const FOLD: u64 = 0x2020_2020_2020_2020;
 pub(super) struct Literals {
     /// Those that may start inside words and need no run near.
     ungated: Starts,
-    long: Table<16, 4096>,
-    /// Of two bytes, which stand under each third.
-    short: Table<13, 512>,
+    long: Filter<16, 4096>,
+    /// Of those of two bytes.
+    short: Filter<13, 512>,
     /// Some of those start with a letter or digit.
     short_words: bool,
+    /// By how many of their bytes are hashed.
+    pairs: Table<2, 12, 128>,
+    fours: Table<4, 15, 1024>,
+    eights: Table<8, 16, 2048>,
     classes: Classes,
     /// Some literal has a gate.
     gated: bool,
@@ -102,13 +108,18 @@ impl Literals {
         let ungated = Starts::new(ungated.map(|l| l.text.as_slice()).collect());
         let classes = Classes::new(underscore, literals.iter().filter_map(|l| l.text.first().copied()));
         let gated = literals.iter().any(|l| l.gate != Gate::Open);
-        let (long, short): (Vec<_>, Vec<_>) = literals.into_iter().partition(|l| l.text.len() >= MIN_LONG);
-        let short_words = short.iter().any(|l| l.text.first().is_some_and(|b| is_word(*b)));
+        let of_len = |least: usize, most: usize| {
+            literals.iter().filter(move |literal| (least..=most).contains(&literal.text.len()))
+        };
+        let starts_word = |literal: &Literal| literal.text.first().is_some_and(|b| is_word(*b));
         Literals {
             ungated,
-            long: Table::new(&long),
-            short: Table::new(&short),
-            short_words,
+            long: Filter::new(of_len(MIN_LONG, usize::MAX)),
+            short: Filter::new(of_len(0, MIN_LONG - 1)),
+            short_words: of_len(0, MIN_LONG - 1).any(starts_word),
+            pairs: Table::new(of_len(2, 3)),
+            fours: Table::new(of_len(4, 7)),
+            eights: Table::new(of_len(8, usize::MAX)),
             classes,
             gated,
             in_words,
@@ -163,6 +174,7 @@ impl Literals {
                     self.words(block, words, after_word) | self.others(block, others, after_word)
                 }
             };
+            places = self.likely(block, places);
             while places != 0 {
                 let i = places.trailing_zeros() as usize;
                 places &= places - 1;
@@ -179,7 +191,7 @@ impl Literals {
     /// a loop that calls anything V8 keeps nothing in registers, and here it can.
     #[inline(never)]
     fn words(&self, block: &Block, places: u64, after_word: u64) -> u64 {
-        filtered(places, |i| self.long.bits(hash::<16>(key_at(block, i))) >> (after_word >> i & 1))
+        filtered(places, |i| self.long.bits(key_at(block, i)) >> (after_word >> i & 1))
     }
 
     /// The same for any `places`.
@@ -187,19 +199,26 @@ impl Literals {
     fn others(&self, block: &Block, places: u64, after_word: u64) -> u64 {
         filtered(places, |i| {
             let key = key_at(block, i);
-            let bits = self.long.bits(hash::<16>(key)) | self.short.bits(hash::<13>(key & 0x00ff_ffff));
+            let bits = self.long.bits(key) | self.short.bits(key & 0x00ff_ffff);
             bits >> (after_word >> i & 1)
+        })
+    }
+
+    /// Those of `places` that go on like some literal, too.
+    #[inline(never)]
+    fn likely(&self, block: &Block, places: u64) -> u64 {
+        filtered(places, |i| {
+            let head = head_of(block.get(i..).unwrap_or_default());
+            self.pairs.may_have(head) | self.fours.may_have(head) | self.eights.may_have(head)
         })
     }
 
     #[inline(always)]
     fn verify(&self, tail: &[u8], inside: bool, open: impl Fn(Gate) -> bool, found: &mut impl FnMut(u16)) {
-        let key = head_of(tail) as u32;
-        let (long, short) = (hash::<16>(key), hash::<13>(key & 0x00ff_ffff));
-        self.long.verify(tail, long, inside, &open, found);
-        if self.short.bits(short) & 0b11 != 0 {
-            self.short.verify(tail, short, inside, &open, found);
-        }
+        let head = head_of(tail);
+        self.fours.verify(tail, head, inside, &open, found);
+        self.eights.verify(tail, head, inside, &open, found);
+        self.pairs.verify(tail, head, inside, &open, found);
     }
 
     #[inline(always)]

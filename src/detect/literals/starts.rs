@@ -2,7 +2,8 @@
 
 use wide::u8x16;
 
-use super::{FOLD, WINDOW};
+use super::FOLD;
+use super::table::HEAD;
 use crate::lanes::{BLOCK, Lanes, both_halves, is};
 
 /// Bytes of a word that are looked at.
@@ -155,16 +156,16 @@ impl Group {
 /// How common letters of each high half are, case folded.
 const COMMON: [f32; 16] = [0.0, 0.0, 0.2, 0.02, 0.0, 0.0, 0.52, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
 
-/// A stride, and the bytes behind it that its last window holds.
-pub(super) type Block = [u8; BLOCK + WINDOW];
+/// A stride, and the bytes behind it that are looked at with its last byte.
+pub(super) type Block = [u8; BLOCK + HEAD];
 
 pub(super) fn padded_block(text: &[u8]) -> Block {
-    let mut block = [0; BLOCK + WINDOW];
+    let mut block = [0; BLOCK + HEAD];
     block.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
     block
 }
 
-/// The stride of a block that starts at `at`, up to [`WINDOW`].
+/// The stride of a block that starts at `at`, up to [`HEAD`].
 #[inline(always)]
 fn lanes_of(block: &Block, at: usize) -> Lanes {
     Lanes::new(block.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; BLOCK]))

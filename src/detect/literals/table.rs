@@ -1,19 +1,14 @@
-//! Literals by the hash of their first bytes.
+//! Literals by a hash of their first bytes.
 
-use super::{FOLD, Literal, WINDOW};
+use super::{FOLD, Literal};
 use crate::rules::{ByteSet, Gate};
 
-/// Literals by the hash of their first bytes, of `BITS` bits.
+/// Literals of `KEY` bytes or more, by a hash of so many, of `BITS` bits.
 #[derive(Debug)]
-pub(super) struct Table<const BITS: u32, const WORDS: usize> {
-    /// Two bits for each hash: a literal may start after a byte that is no word
-    /// character, and after one that is. Its length spares a comparison each time.
-    filter: Box<[u32; WORDS]>,
-    /// A bit for each hash of eight bytes with which a literal starts, and for each
-    /// hash of fewer where that is all of it. Ordinary words (`with`, `what`) start
-    /// like some literal, and few go on like it.
-    deep: Box<[u32; WORDS]>,
-    shallow: Box<[u32; WORDS]>,
+pub(super) struct Table<const KEY: u32, const BITS: u32, const WORDS: usize> {
+    /// A bit for each hash that some literal has. Ordinary words (`with`, `what`)
+    /// start like some literal, and few go on like it.
+    known: Box<[u32; WORDS]>,
     /// First entry of each group of hashes, and one more at the end.
     buckets: Vec<u32>,
     /// Of each entry the first eight bytes, case folded, and which of them there
@@ -23,7 +18,7 @@ pub(super) struct Table<const BITS: u32, const WORDS: usize> {
 }
 
 /// Bytes of a [`Head`].
-const HEAD: usize = 8;
+pub(super) const HEAD: usize = 8;
 
 /// Hashes of one bucket, as a power of two: most buckets are empty anyway.
 const BUCKET_SHIFT: u32 = 3;
@@ -52,37 +47,25 @@ struct Use {
     next: ByteSet,
 }
 
-impl<const BITS: u32, const WORDS: usize> Table<BITS, WORDS> {
-    pub(super) fn new(literals: &[Literal]) -> Self {
-        const { assert!(WORDS == 1 << (BITS - 4)) };
+impl<const KEY: u32, const BITS: u32, const WORDS: usize> Table<KEY, BITS, WORDS> {
+    pub(super) fn new<'l>(literals: impl Iterator<Item = &'l Literal>) -> Self {
+        const { assert!(WORDS == 1 << (BITS - 5)) };
         let mut sorted: Vec<(u32, &Literal)> =
-            literals.iter().flat_map(|l| keys(l).into_iter().map(move |k| (hash::<BITS>(k), l))).collect();
+            literals.map(|literal| (Self::hash(head_of(&literal.text)), literal)).collect();
         crate::order::sort_by(&mut sorted, |a, b| {
             let key = |(hash, l): &(u32, &Literal)| (hash >> BUCKET_SHIFT, l.begins_word(), l.unit);
             (key(a).0, &a.1.text, key(a)).cmp(&(key(b).0, &b.1.text, key(b)))
         });
-        let mut filter = Box::new([0u32; WORDS]);
-        let (mut deep, mut shallow) = (Box::new([0u32; WORDS]), Box::new([0u32; WORDS]));
-        for (hash, literal) in &sorted {
-            if let Some(word) = filter.get_mut(*hash as usize >> 4) {
-                let bits = if literal.begins_word() { 0b01 } else { 0b11 };
-                *word |= bits << (hash % 16 * 2);
-            }
-            let whole = literal.text.len() >= HEAD;
-            let (bits, hash) = if whole {
-                (&mut deep, Self::deep_hash(head_of(&literal.text)))
-            } else {
-                (&mut shallow, *hash)
-            };
-            if let Some(word) = bits.get_mut(hash as usize / 32 % WORDS) {
+        let mut known = Box::new([0u32; WORDS]);
+        for (hash, _) in &sorted {
+            if let Some(word) = known.get_mut(*hash as usize / 32) {
                 *word |= 1 << (hash % 32);
             }
         }
         let mut buckets = vec![0u32; (1 << (BITS - BUCKET_SHIFT)) + 1];
         let (mut heads, mut entries) = (Vec::new(), Vec::new());
         let alike = |a: &(u32, &Literal), b: &(u32, &Literal)| {
-            (a.0 >> BUCKET_SHIFT, &a.1.text, a.1.begins_word())
-                == (b.0 >> BUCKET_SHIFT, &b.1.text, b.1.begins_word())
+            (&a.1.text, a.1.begins_word()) == (&b.1.text, b.1.begins_word())
         };
         for group in sorted.chunk_by(alike) {
             let Some((hash, literal)) = group.first() else { continue };
@@ -110,42 +93,34 @@ impl<const BITS: u32, const WORDS: usize> Table<BITS, WORDS> {
             last = last.max(*bucket);
             *bucket = last;
         }
-        Table { filter, deep, shallow, buckets, heads, entries }
+        Table { known, buckets, heads, entries }
     }
 
-    /// The two bits of a hash, and others above them.
     #[inline(always)]
-    pub(super) fn bits(&self, hash: u32) -> u32 {
-        self.filter.get(hash as usize >> 4).map_or(0, |word| word >> (hash % 16 * 2))
+    fn hash(head: u64) -> u32 {
+        let key = head << (64 - 8 * KEY);
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as u32
     }
 
-    /// Of eight bytes; of as many bits as there is room for.
+    /// 1 if some literal may start like `head`.
     #[inline(always)]
-    fn deep_hash(head: u64) -> u32 {
-        (head.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - WORDS.trailing_zeros() - 5)) as u32
+    pub(super) fn may_have(&self, head: u64) -> u32 {
+        let hash = Self::hash(head);
+        self.known.get(hash as usize / 32).map_or(0, |word| word >> (hash % 32)) & 1
     }
 
-    /// Some literal may go on like `head`, whose first bytes have this hash.
-    #[inline(always)]
-    fn goes_on(&self, head: u64, hash: u32) -> bool {
-        let bit = |bits: &[u32; WORDS], hash: u32| {
-            bits.get(hash as usize / 32 % WORDS).map_or(0, |word| word >> (hash % 32))
-        };
-        (bit(&self.deep, Self::deep_hash(head)) | bit(&self.shallow, hash)) & 1 == 1
-    }
-
-    /// `text` starts where a literal may.
+    /// Calls `found` for the literals with which `text` starts, whose head is `head`.
     #[inline(always)]
     pub(super) fn verify(
         &self,
         text: &[u8],
-        hash: u32,
+        head: u64,
         inside: bool,
         open: impl Fn(Gate) -> bool,
         found: &mut impl FnMut(u16),
     ) {
-        let head = head_of(text);
-        if !self.goes_on(head, hash) {
+        let hash = Self::hash(head);
+        if self.known.get(hash as usize / 32).is_none_or(|word| word >> (hash % 32) & 1 == 0) {
             return;
         }
         let at = (hash >> BUCKET_SHIFT) as usize;
@@ -202,46 +177,4 @@ pub(in crate::detect) fn head_of(text: &[u8]) -> u64 {
         bytes
     });
     u64::from_le_bytes(bytes) | FOLD
-}
-
-#[inline(always)]
-pub(super) fn hash<const BITS: u32>(key: u32) -> u32 {
-    key.wrapping_mul(0x9E37_79B1) >> (32 - BITS)
-}
-
-/// What a literal is found under: one of three bytes, under each byte that may
-/// follow, a pair, under each third byte.
-fn keys(literal: &Literal) -> Vec<u32> {
-    let text = &literal.text;
-    if text.len() == MIN_LONG {
-        let last = |byte: &u8| literal.next.has(*byte) || *byte == b' ';
-        // A blank is what the end of a text is taken for.
-        return (0..=u8::MAX)
-            .filter(last)
-            .flat_map(|byte| expanded(&[text, &[byte][..]].concat(), WINDOW))
-            .collect();
-    }
-    expanded(text, if text.len() > MIN_LONG { WINDOW } else { WINDOW - 1 })
-}
-
-/// Shorter literals have a table of their own.
-pub(super) const MIN_LONG: usize = WINDOW - 1;
-
-/// The first `len` bytes of a literal as a number, case folded, with all that
-/// can stand for those it does not have.
-fn expanded(literal: &[u8], len: usize) -> Vec<u32> {
-    let mut keys = vec![0];
-    for i in 0..len {
-        let shift = 8 * i;
-        keys = match literal.get(i) {
-            Some(&byte) => keys.iter().map(|k| k | u32::from(byte | FOLD as u8) << shift).collect(),
-            None => keys
-                .iter()
-                .flat_map(|k| {
-                    (0..=u8::MAX).filter(|b| b & FOLD as u8 != 0).map(move |b| k | u32::from(b) << shift)
-                })
-                .collect(),
-        };
-    }
-    keys
 }
