@@ -4,7 +4,7 @@
 use super::step::Sink;
 
 /// Bytes kept on both sides of a change, as context for rules.
-const CONTEXT: usize = 256;
+pub(super) const CONTEXT: usize = 256;
 
 /// Passes the parts of `input` that lie near changes on to a sink.
 pub(super) struct Excerpt<'a> {

@@ -47,6 +47,8 @@ const END: u16 = 0x8000;
 pub(super) struct Words {
     /// Per node and letter, the node behind the letter; zero if there is none.
     nodes: Vec<[u16; 26]>,
+    /// Per letter, those that stand behind it in words, as bits.
+    pairs: [u32; 26],
     /// Words by what shuffling does not change in them, sorted.
     shuffled: Vec<(u64, &'static str)>,
 }
@@ -58,7 +60,7 @@ impl Words {
     }
 
     fn new() -> Words {
-        let mut words = Words { nodes: vec![[0; 26]], shuffled: Vec::new() };
+        let mut words = Words { nodes: vec![[0; 26]], pairs: pairs(), shuffled: Vec::new() };
         for word in WORDS.split_ascii_whitespace() {
             words.insert(word);
             if word.len() >= MIN_SHUFFLED {
@@ -104,21 +106,55 @@ impl Words {
         }
     }
 
+    /// Whether `text` is one of the words, in either case.
+    pub(super) fn has(&self, text: &[u8]) -> bool {
+        let mut is_word = false;
+        self.each_prefix(text, |len| is_word |= len == text.len());
+        is_word
+    }
+
+    /// Of the pairs of letters that stand beside each other in `text`, how many do so
+    /// in several words.
+    pub(super) fn usual_pairs(&self, text: &[u8]) -> usize {
+        let is_usual = |pair: &&[u8]| match pair {
+            [a, b] => self
+                .pairs
+                .get(place(*a))
+                .is_some_and(|row| 1_u32.checked_shl(place(*b) as u32).is_some_and(|bit| row & bit != 0)),
+            _ => false,
+        };
+        text.windows(2).filter(is_usual).count()
+    }
+
     /// The word that `text` is with its inner letters shuffled, if it is not a
     /// word as it stands.
     pub(super) fn unshuffled(&self, text: &[u8]) -> Option<&'static str> {
         if !(MIN_SHUFFLED..=MAX_WORD).contains(&text.len()) {
             return None;
         }
-        let mut is_word = false;
-        self.each_prefix(text, |len| is_word |= len == text.len());
-        if is_word {
+        if self.has(text) {
             return None;
         }
         let wanted = key(text);
         let found = self.shuffled.binary_search_by(|(key, _)| key.cmp(&wanted)).ok()?;
         self.shuffled.get(found).map(|(_, word)| *word)
     }
+}
+
+/// Pairs of letters that stand in two words or more.
+fn pairs() -> [u32; 26] {
+    let (mut once, mut twice) = ([0_u32; 26], [0_u32; 26]);
+    for word in WORDS.split_ascii_whitespace() {
+        for pair in word.as_bytes().windows(2) {
+            let [a, b] = pair else { continue };
+            let bit = 1_u32.checked_shl(place(*b) as u32).unwrap_or(0);
+            if let (Some(once), Some(twice)) = (once.get_mut(place(*a)), twice.get_mut(place(*a))) {
+                *twice |= *once & bit;
+                *once |= bit;
+            }
+        }
+    }
+    twice
 }
 
 /// The place of a letter of either case in the alphabet; beyond it for others.
