@@ -63,6 +63,14 @@ impl Wanted {
 }
 
 impl ContextHits {
+    /// Those that start before `at`. From the last one down: places come in order, and
+    /// few words lie behind the one that is asked about.
+    fn before(&self, at: usize, budget: &mut Budget) -> Option<&[Hit]> {
+        let beyond = self.hits.iter().rev().take_while(|hit| hit.start >= at).count();
+        budget.take(beyond).then_some(())?;
+        self.hits.get(..self.hits.len() - beyond)
+    }
+
     pub(super) fn clear(&mut self) {
         self.from = 0;
         self.to = 0;
@@ -137,8 +145,8 @@ impl ContextWords {
         budget: &mut Budget,
     ) -> Option<bool> {
         self.find_until(text, from, to, found, budget)?;
-        let next = found.hits.partition_point(|hit| hit.start < from);
-        Some(found.hits.get(next).is_some_and(|hit| hit.start < to))
+        let last = found.before(to, budget)?.last();
+        Some(last.is_some_and(|hit| hit.start >= from))
     }
 
     /// False: no word of `rule` is near enough to any place in `from..=to` for
@@ -199,8 +207,7 @@ impl ContextWords {
         }
         let mut good = wanted.words.is_empty() && wanted.bytes.is_empty() || single(&wanted.bytes);
         let mut bad = single(&wanted.exclude_bytes);
-        let known = found.hits.partition_point(|hit| hit.start < at);
-        let before = found.hits.get(..known).unwrap_or_default().iter().rev();
+        let before = found.before(at, budget)?.iter().rev();
         for hit in before.take_while(|hit| hit.start >= first) {
             if !budget.take(1) {
                 return None;

@@ -71,9 +71,15 @@ impl<'m> Injection<'m> {
     }
 
     /// The features that weigh most in a finding of the classifier, by their
-    /// ids: nothing of the text can be read in them.
+    /// ids: nothing of the text can be read in them. Those of its worst segment:
+    /// a finding may be as long as the text, and to sort all that is in it takes
+    /// far longer than to find it.
     pub fn reasons(&self, text: &str) -> Vec<String> {
-        self.classifier.explain(text, REASONS).into_iter().map(|(id, _)| id).collect()
+        let mut scores = Scores::default();
+        self.classifier.score(text, &mut scores);
+        let worst = scores.best().and_then(|segment| text.get(segment.range.clone()));
+        let features = self.classifier.explain(worst.unwrap_or_default(), REASONS);
+        features.into_iter().map(|(id, _)| id).collect()
     }
 }
 
