@@ -7,8 +7,10 @@ use super::budget::Budget;
 use super::literals::{Literal, Literals};
 use crate::rules::{ByteSet, Context, Gate};
 
-/// Bytes that are searched for words beyond those asked for.
+/// Bytes that are searched for words beyond those asked for, and where the search
+/// goes on from the last one: each stretch costs its beginning.
 const STRETCH: usize = 64;
+const LONG_STRETCH: usize = 512;
 
 /// Context words of all rules.
 #[derive(Debug)]
@@ -237,8 +239,8 @@ impl ContextWords {
             return Some(());
         }
         let from = found.to;
-        // Ahead of need: each stretch costs its beginning.
-        let to = at.saturating_add(STRETCH).min(text.len());
+        let goes_on = from > found.from;
+        let to = at.saturating_add(if goes_on { LONG_STRETCH } else { STRETCH }).min(text.len());
         if !budget.take(4 * (to - from)) {
             return None;
         }
