@@ -3,6 +3,11 @@
 //! Contract, for streams: whether a place is an anchor depends on the 64 bytes
 //! before and after it, and on nothing else. A place that further text could
 //! still make an anchor is named by [`open_at_end`].
+//!
+//! All kinds are found together, a block of 64 bytes at a time: a bit for each byte
+//! says where numbers and tokens start, and places are given in their order. What a
+//! mark further on makes an anchor (`@`, a colon, a digit behind letters) lies in its
+//! block or in the one before, so that a block is given out when the next is done.
 
 use wide::u8x16;
 
@@ -12,7 +17,14 @@ use crate::rules::Anchor;
 
 /// Shortest token that [`Anchor::Entropy`] looks at: 16 characters of base64
 /// carry 96 bits.
-const MIN_ENTROPY_TOKEN: usize = 16;
+const MIN_ENTROPY_TOKEN: u32 = 16;
+
+/// Most bytes from the first letter to the first digit: `ABC-DE-1`.
+const PLATE_HEAD: usize = 8;
+
+/// The kinds, in the order in which those at one place are given.
+pub(super) const KINDS: [Anchor; 6] =
+    [Anchor::Digit, Anchor::At, Anchor::Colon, Anchor::Letters, Anchor::Mixed, Anchor::Entropy];
 
 /// Every anchor has a digit, or one of these, within the look-back behind it.
 #[inline(always)]
@@ -20,10 +32,8 @@ fn is_trigger(v: u8x16) -> u8x16 {
     within(v, b'0', b':') | is(v, b'@') | is(v, b'+') | is(v, b'(')
 }
 
-const LANES: usize = 16;
-
-/// No anchor reaches further than a block.
-const _: () = assert!(STRIDE >= MAX_TOKEN_LOOKBACK);
+/// No anchor reaches further than a block, nor starts further before its mark.
+const _: () = assert!(STRIDE == MAX_TOKEN_LOOKBACK && STRIDE >= PLATE_HEAD);
 
 /// Calls `each` for the parts of `from..to` that can hold an anchor, in order:
 /// where ordinary prose has none of the bytes that make one, which is most of
@@ -54,16 +64,242 @@ pub(super) fn parts(text: &[u8], from: usize, to: usize, each: &mut impl FnMut(u
     }
 }
 
-/// Calls `found` for the places of this anchor in `from..to`, in order. Looks
-/// at text around it, too.
-pub(super) fn scan(anchor: Anchor, text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    match anchor {
-        Anchor::Digit => scan_digits(text, from, to, found),
-        Anchor::At => scan_at(text, from, to, found),
-        Anchor::Colon => scan_colons(text, from, to, found),
-        Anchor::Letters => scan_letters(text, from, to, found),
-        Anchor::Mixed => scan_tokens(Token::MIXED, text, from, to, found),
-        Anchor::Entropy => scan_tokens(Token::ENTROPY, text, from, to, found),
+/// Calls `found` for the places in `from..to`, with the number of their kind in
+/// [`KINDS`], in order. Looks at text around them, too.
+pub(super) fn scan(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize, usize)) {
+    let to = to.min(text.len());
+    let before = from.checked_sub(1).and_then(|i| text.get(i)).copied().unwrap_or(b' ');
+    let mut before = Bits {
+        words: u64::from(before.is_ascii_alphanumeric()) << (STRIDE - 1),
+        tokens: u64::from(is_token(before)) << (STRIDE - 1),
+        digits: u64::from(before.is_ascii_digit()) << (STRIDE - 1),
+        ..Bits::default()
+    };
+    let mut here = Bits::at(text, from);
+    let (mut last, mut at) = (Places::default(), from);
+    // One block further than `to`: its marks reach back.
+    while at < to.saturating_add(STRIDE) {
+        let next = Bits::at(text, at.saturating_add(STRIDE));
+        let mut places = Places::default();
+        places.starts(&before, &here, &next);
+        let marks = Marks { text, at, last: &mut last, here: &mut places };
+        marks.find(&before, &here);
+        if let Some(start) = at.checked_sub(STRIDE).filter(|&start| start >= from) {
+            last.give(start, to, found);
+        }
+        (before, here, last) = (here, next, places);
+        at = at.saturating_add(STRIDE);
+    }
+}
+
+/// What the bytes of a block are, a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bits {
+    digits: u64,
+    letters: u64,
+    words: u64,
+    /// Bytes of tokens of high entropy.
+    tokens: u64,
+    /// `+` and `(` before a number.
+    openers: u64,
+    colons: u64,
+    ats: u64,
+    /// Between letters and digits of plates.
+    separators: u64,
+}
+
+impl Bits {
+    #[inline(always)]
+    fn at(text: &[u8], at: usize) -> Bits {
+        let rest = text.get(at..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(block) => Bits::of(block),
+            None => Bits::of_end(rest),
+        }
+    }
+
+    #[inline(never)]
+    fn of_end(rest: &[u8]) -> Bits {
+        let mut block = [0; STRIDE];
+        block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Bits::of(&block)
+    }
+
+    #[inline(never)]
+    fn of(block: &[u8; STRIDE]) -> Bits {
+        let lanes = Lanes::new(block);
+        let digits = lanes.mask(|v| within(v, b'0', b'9'));
+        let letters = lanes.mask(|v| within(v | u8x16::splat(0x20), b'a', b'z'));
+        let joints = lanes.mask(|v| is(v, b'/') | is(v, b'_'));
+        let (plus, hyphens) = (lanes.mask(|v| is(v, b'+')), lanes.mask(|v| is(v, b'-')));
+        let words = digits | letters;
+        Bits {
+            digits,
+            letters,
+            words,
+            tokens: words | joints | plus | hyphens,
+            openers: plus | lanes.mask(|v| is(v, b'(')),
+            colons: lanes.mask(|v| is(v, b':')),
+            ats: lanes.mask(|v| is(v, b'@')),
+            separators: hyphens | lanes.mask(|v| is(v, b' ')),
+        }
+    }
+}
+
+/// The byte before each, where that of the first is in another block.
+#[inline(always)]
+const fn after(bits: u64, before: u64) -> u64 {
+    bits << 1 | before >> (STRIDE - 1)
+}
+
+/// The 64 bits from bit `i` on.
+#[inline(always)]
+const fn from_bit(i: u32, bits: u64, next: u64) -> u64 {
+    bits >> i | (next << 1) << (STRIDE as u32 - 1 - i)
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-')
+}
+
+/// Places of a block, a bit for each, by kind as in [`KINDS`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Places {
+    digit: u64,
+    at: u64,
+    colon: u64,
+    letters: u64,
+    mixed: u64,
+    entropy: u64,
+}
+
+impl Places {
+    /// Those that are told by what follows them.
+    #[inline(always)]
+    fn starts(&mut self, before: &Bits, here: &Bits, next: &Bits) {
+        let after_word = after(here.words, before.words);
+        let number = here.digits | here.openers;
+        let before_number = number >> 1 | (next.digits | next.openers) << (STRIDE - 1);
+        self.digit = (here.digits | here.openers & before_number) & !after_word;
+        if here.digits | next.digits == 0 {
+            return;
+        }
+        self.mixed = tokens(here.words & !after_word, (here.words, next.words), 1, here, next);
+        let starts = here.tokens & !after(here.tokens, before.tokens);
+        self.entropy = tokens(starts, (here.tokens, next.tokens), MIN_ENTROPY_TOKEN, here, next);
+    }
+
+    /// Calls `found` for those before `to`.
+    #[inline(always)]
+    fn give(&self, start: usize, to: usize, found: &mut impl FnMut(usize, usize)) {
+        let Places { digit, at, colon, letters, mixed, entropy } = *self;
+        let kinds = [digit, at, colon, letters, mixed, entropy];
+        let mut any = digit | at | colon | letters | mixed | entropy;
+        while any != 0 {
+            let i = any.trailing_zeros();
+            any &= any - 1;
+            let place = start + i as usize;
+            if place >= to {
+                return;
+            }
+            for (kind, bits) in kinds.iter().enumerate() {
+                if bits >> i & 1 == 1 {
+                    found(kind, place);
+                }
+            }
+        }
+    }
+}
+
+/// Those of `starts`, of runs of `class`, whose first 64 bytes are `least` or more and
+/// hold a letter and a digit.
+#[inline(always)]
+fn tokens(mut starts: u64, class: (u64, u64), least: u32, here: &Bits, next: &Bits) -> u64 {
+    let mut found = 0;
+    while starts != 0 {
+        let i = starts.trailing_zeros();
+        starts &= starts - 1;
+        let len = (!from_bit(i, class.0, class.1)).trailing_zeros();
+        let head = if len < STRIDE as u32 { (1 << len) - 1 } else { u64::MAX };
+        let digits = from_bit(i, here.digits, next.digits) & head;
+        let letters = from_bit(i, here.letters, next.letters) & head;
+        found |= u64::from(len >= least && digits != 0 && letters != 0) << i;
+    }
+    found
+}
+
+/// Marks that make what stands before them an anchor.
+struct Marks<'m> {
+    text: &'m [u8],
+    /// Where the block starts.
+    at: usize,
+    last: &'m mut Places,
+    here: &'m mut Places,
+}
+
+impl Marks<'_> {
+    #[inline(always)]
+    fn find(mut self, before: &Bits, here: &Bits) {
+        if here.colons | here.ats != 0 {
+            self.addresses(here);
+        }
+        // A digit behind a letter, or behind a letter and a separator.
+        let after_letter = after(here.letters, before.letters);
+        let separated = here.separators & after_letter;
+        let before_separated = before.separators & before.letters << 1;
+        let first = here.digits & !after(here.digits, before.digits);
+        let digits = first & (after_letter | after(separated, before_separated));
+        if digits != 0 {
+            self.plates(digits);
+        }
+    }
+
+    #[inline(never)]
+    fn addresses(&mut self, here: &Bits) {
+        let (mut ats, mut colons) = (here.ats, here.colons);
+        while ats != 0 {
+            let at = self.at + ats.trailing_zeros() as usize;
+            ats &= ats - 1;
+            let start = token_start(self.text, at, is_local).and_then(|s| skip_punctuation(self.text, s, at));
+            self.set(start, |places| &mut places.at);
+        }
+        while colons != 0 {
+            let colon = self.at + colons.trailing_zeros() as usize;
+            colons &= colons - 1;
+            let digits = self.text.get(..colon).unwrap_or_default().iter().rev().take(5);
+            let start = colon - digits.take_while(|b| b.is_ascii_hexdigit()).count();
+            let before = start.checked_sub(1).and_then(|i| self.text.get(i));
+            let first = !before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b':');
+            self.set((first && colon - start <= 4).then_some(start), |places| &mut places.colon);
+        }
+    }
+
+    #[inline(never)]
+    fn plates(&mut self, mut digits: u64) {
+        while digits != 0 {
+            let digit = self.at + digits.trailing_zeros() as usize;
+            digits &= digits - 1;
+            let near = skip_separator(self.text, digit);
+            let one = letters_start(self.text, near, 3);
+            let two = one.and_then(|one| {
+                let far = skip_separator(self.text, one);
+                (far < one).then(|| letters_start(self.text, far, 3)).flatten()
+            });
+            for start in [one, two] {
+                let start = start.filter(|&start| !follows_alphanumeric(self.text, start));
+                self.set(start, |places| &mut places.letters);
+            }
+        }
+    }
+
+    /// Sets the bit of a place, which is in this block or in the last.
+    fn set(&mut self, place: Option<usize>, bits: impl Fn(&mut Places) -> &mut u64) {
+        let Some(place) = place else { return };
+        if let Some(i) = place.checked_sub(self.at) {
+            *bits(self.here) |= 1_u64.checked_shl(i as u32).unwrap_or(0);
+        } else if let Some(i) = (place + STRIDE).checked_sub(self.at) {
+            *bits(self.last) |= 1_u64.checked_shl(i as u32).unwrap_or(0);
+        }
     }
 }
 
@@ -80,75 +316,10 @@ pub(super) fn open_at_end(anchor: Anchor, text: &[u8], from: usize) -> Option<us
         Anchor::Colon => token_start(text, text.len(), |b| b.is_ascii_hexdigit()),
         Anchor::Letters => (text.len().saturating_sub(PLATE_HEAD)..text.len())
             .find(|&at| text.get(at).is_some_and(u8::is_ascii_alphabetic) && !follows_alphanumeric(text, at)),
-        Anchor::Mixed => token_start(text, text.len(), Token::MIXED.class),
-        Anchor::Entropy => token_start(text, text.len(), Token::ENTROPY.class),
+        Anchor::Mixed => token_start(text, text.len(), |b| b.is_ascii_alphanumeric()),
+        Anchor::Entropy => token_start(text, text.len(), is_token),
     };
     place.filter(|&p| p >= from && p < text.len())
-}
-
-fn scan_digits(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    let mut at = from;
-    while let Some(place) = find(text, at, to, NUMBER) {
-        let opens = matches!(text.get(place), Some(b'+' | b'('));
-        let fits = !opens || text.get(place + 1).is_some_and(|&b| (NUMBER.byte)(b));
-        if fits && !follows_alphanumeric(text, place) {
-            found(place);
-        }
-        at = place + 1;
-        if !opens {
-            // The other digits of this run follow a digit.
-            at = run_end(text, at, to, |b| b.is_ascii_digit());
-        }
-    }
-}
-
-fn scan_at(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    let end = to.saturating_add(MAX_TOKEN_LOOKBACK).min(text.len());
-    for at in memchr::memchr_iter(b'@', text.get(from..end).unwrap_or_default()) {
-        let at = from + at;
-        let start = token_start(text, at, is_local).and_then(|s| skip_punctuation(text, s, at));
-        if let Some(start) = start.filter(|&s| s >= from && s < to) {
-            found(start);
-        }
-    }
-}
-
-fn scan_colons(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    // The colon may stand behind the four digits that start at `to - 1`.
-    let end = to.saturating_add(4).min(text.len());
-    let mut at = from;
-    while let Some(colon) = find(text, at, end, COLON) {
-        let digits = text.get(..colon).unwrap_or_default().iter().rev().take(5);
-        let start = colon - digits.take_while(|b| b.is_ascii_hexdigit()).count();
-        let before = start.checked_sub(1).and_then(|i| text.get(i));
-        let first = !before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b':');
-        if first && colon - start <= 4 && (from..to).contains(&start) {
-            found(start);
-        }
-        at = run_end(text, colon, end, |b| b == b':' || b.is_ascii_hexdigit());
-    }
-}
-
-/// Most bytes from the first letter to the first digit: `ABC-DE-1`.
-const PLATE_HEAD: usize = 8;
-
-fn scan_letters(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    let end = to.saturating_add(PLATE_HEAD).min(text.len());
-    let mut at = from;
-    while let Some(digit) = find(text, at, end, DIGIT) {
-        at = run_end(text, digit, end, |b| b.is_ascii_digit());
-        let near = skip_separator(text, digit);
-        let one = letters_start(text, near, 3);
-        let two = one.and_then(|one| {
-            let far = skip_separator(text, one);
-            (far < one).then(|| letters_start(text, far, 3)).flatten()
-        });
-        for start in two.into_iter().chain(one) {
-            if (from..to).contains(&start) && !follows_alphanumeric(text, start) {
-                found(start);
-            }
-        }
-    }
 }
 
 fn skip_separator(text: &[u8], at: usize) -> usize {
@@ -161,38 +332,6 @@ fn letters_start(text: &[u8], end: usize, most: usize) -> Option<usize> {
     let before = text.get(..end)?.iter().rev().take(most + 1);
     let letters = before.take_while(|b| b.is_ascii_alphabetic()).count();
     (1..=most).contains(&letters).then_some(end - letters)
-}
-
-/// A token: a longest run of bytes of a class.
-#[derive(Clone, Copy)]
-struct Token {
-    class: fn(u8) -> bool,
-    min_len: usize,
-}
-
-impl Token {
-    const MIXED: Token = Token { class: |b| b.is_ascii_alphanumeric(), min_len: 2 };
-    const ENTROPY: Token = Token {
-        class: |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-'),
-        min_len: MIN_ENTROPY_TOKEN,
-    };
-}
-
-/// Tokens whose first 64 bytes hold a letter and a digit.
-fn scan_tokens(token: Token, text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize)) {
-    let end = to.saturating_add(MAX_TOKEN_LOOKBACK).min(text.len());
-    let mut at = from;
-    while let Some(digit) = find(text, at, end, DIGIT) {
-        at = run_end(text, digit, end, token.class);
-        let Some(start) = token_start(text, digit, token.class).filter(|&s| s >= from && s < to) else {
-            continue;
-        };
-        let head_end = run_end(text, start, start + MAX_TOKEN_LOOKBACK, token.class);
-        let head = text.get(start..head_end).unwrap_or_default();
-        if digit < head_end && head.len() >= token.min_len && head.iter().any(u8::is_ascii_alphabetic) {
-            found(start);
-        }
-    }
 }
 
 /// Start of the run of `class` that ends before `end`; none if it is longer
@@ -218,41 +357,6 @@ fn follows_alphanumeric(text: &[u8], at: usize) -> bool {
     at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(u8::is_ascii_alphanumeric)
 }
 
-fn run_end(text: &[u8], from: usize, to: usize, class: impl Fn(u8) -> bool) -> usize {
-    let to = to.min(text.len());
-    let run = text.get(from..to).unwrap_or_default().iter().take_while(|&&b| class(b)).count();
-    from + run
-}
-
-/// A class of bytes that vector code tells, too.
-#[derive(Clone, Copy)]
-struct Class {
-    byte: fn(u8) -> bool,
-    lanes: fn(u8x16) -> u8x16,
-}
-
-const DIGIT: Class = Class { byte: |b| b.is_ascii_digit(), lanes: |v| within(v, b'0', b'9') };
-const COLON: Class = Class { byte: |b| b == b':', lanes: |v| is(v, b':') };
-/// How numbers start.
-const NUMBER: Class = Class {
-    byte: |b| b.is_ascii_digit() || b == b'+' || b == b'(',
-    lanes: |v| within(v, b'0', b'9') | is(v, b'+') | is(v, b'('),
-};
-
-/// First byte of the class in `from..to`.
-#[inline(always)]
-fn find(text: &[u8], from: usize, to: usize, class: Class) -> Option<usize> {
-    let part = text.get(from..to.min(text.len()))?;
-    let (blocks, rest) = part.as_chunks::<LANES>();
-    for (i, block) in blocks.iter().enumerate() {
-        let mask = (class.lanes)(u8x16::new(*block)).move_mask();
-        if mask != 0 {
-            return Some(from + i * LANES + mask.trailing_zeros() as usize);
-        }
-    }
-    rest.iter().position(|&b| (class.byte)(b)).map(|i| from + blocks.len() * LANES + i)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -269,14 +373,73 @@ mod tests {
         (Anchor::Entropy, "key=abcdefgh12345678 short1", "    ^"),
     ];
 
+    /// The places of one kind, by what its description says of each place.
+    fn naive(kind: Anchor, text: &[u8]) -> Vec<usize> {
+        let byte = |at: usize| text.get(at).copied().unwrap_or(0);
+        let run = |from: usize, class: fn(u8) -> bool| {
+            text[from..].iter().take(MAX_TOKEN_LOOKBACK).take_while(|b| class(**b)).count()
+        };
+        let back =
+            |to: usize, class: fn(u8) -> bool| text[..to].iter().rev().take_while(|b| class(**b)).count();
+        let begins = |at: usize, class: fn(u8) -> bool| class(byte(at)) && (at == 0 || !class(byte(at - 1)));
+        let token = |at: usize, class: fn(u8) -> bool, least: usize| {
+            let head = &text[at..at + run(at, class)];
+            begins(at, class)
+                && head.len() >= least
+                && head.iter().any(u8::is_ascii_digit)
+                && head.iter().any(u8::is_ascii_alphabetic)
+        };
+        let alone = |at: usize| at == 0 || !byte(at - 1).is_ascii_alphanumeric();
+        let is_number = |b: u8| b.is_ascii_digit() || b == b'+' || b == b'(';
+        let plate = |at: usize| {
+            let letters = |from: usize| text[from..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+            let gap = |from: usize| usize::from(matches!(byte(from), b' ' | b'-'));
+            let one = letters(at);
+            let near = at + one + gap(at + one);
+            let two = letters(near);
+            let far = near + two + gap(near + two);
+            (1..=3).contains(&one)
+                && (byte(near).is_ascii_digit()
+                    || near > at + one && (1..=3).contains(&two) && byte(far).is_ascii_digit())
+        };
+        let at_sign = |sign: usize| {
+            let local = back(sign, is_local);
+            let skipped = text[sign - local..sign].iter().position(u8::is_ascii_alphanumeric);
+            skipped.filter(|_| byte(sign) == b'@' && local <= MAX_TOKEN_LOOKBACK).map(|s| sign - local + s)
+        };
+        let is = |at: usize| match kind {
+            Anchor::Digit => {
+                alone(at) && (byte(at).is_ascii_digit() || is_number(byte(at)) && is_number(byte(at + 1)))
+            }
+            Anchor::At => (at..text.len()).any(|sign| at_sign(sign) == Some(at)),
+            Anchor::Colon => {
+                let digits = run(at, |b| b.is_ascii_hexdigit());
+                alone(at) && (at == 0 || byte(at - 1) != b':') && digits <= 4 && byte(at + digits) == b':'
+            }
+            Anchor::Letters => alone(at) && plate(at),
+            Anchor::Mixed => token(at, |b| b.is_ascii_alphanumeric(), 2),
+            Anchor::Entropy => token(at, is_token, MIN_ENTROPY_TOKEN as usize),
+        };
+        (0..text.len()).filter(|at| is(*at)).collect()
+    }
+
+    fn found(text: &[u8], from: usize, to: usize) -> Vec<(usize, usize)> {
+        let mut got = Vec::new();
+        scan(text, from, to, &mut |kind, place| got.push((place, kind)));
+        got
+    }
+
+    fn of(kind: Anchor, places: &[(usize, usize)]) -> Vec<usize> {
+        places.iter().filter(|(_, k)| KINDS[*k] == kind).map(|(place, _)| *place).collect()
+    }
+
     #[test]
     fn places() {
         for (anchor, text, marks) in CASES {
             let want: Vec<usize> =
                 marks.bytes().enumerate().filter(|(_, b)| *b == b'^').map(|(i, _)| i).collect();
-            let mut got = Vec::new();
-            scan(*anchor, text.as_bytes(), 0, text.len(), &mut |p| got.push(p));
-            assert_eq!(got, want, "{anchor:?} {text:?}");
+            assert_eq!(of(*anchor, &found(text.as_bytes(), 0, text.len())), want, "{anchor:?} {text:?}");
+            assert_eq!(naive(*anchor, text.as_bytes()), want, "{anchor:?} {text:?}");
         }
     }
 
@@ -284,24 +447,50 @@ mod tests {
     fn long_tokens_are_no_anchor() {
         for (letters, want) in [(63, true), (64, false), (200, false)] {
             let text = format!("{}1{}", "a".repeat(letters), "b".repeat(80));
-            let mut got = Vec::new();
-            scan(Anchor::Mixed, text.as_bytes(), 0, text.len(), &mut |p| got.push(p));
-            assert_eq!(!got.is_empty(), want, "{letters}");
+            let places = found(text.as_bytes(), 0, text.len());
+            assert_eq!(!of(Anchor::Mixed, &places).is_empty(), want, "{letters}");
+        }
+    }
+
+    /// All of a text gives what its parts do, in order, wherever it is cut.
+    fn check(text: &str) {
+        let bytes = text.as_bytes();
+        let whole = found(bytes, 0, bytes.len());
+        assert!(whole.is_sorted(), "{text:?}");
+        for kind in KINDS {
+            assert_eq!(of(kind, &whole), naive(kind, bytes), "{kind:?} {text:?}");
+        }
+        let mut parted = Vec::new();
+        parts(bytes, 0, bytes.len(), &mut |from, to| parted.extend(found(bytes, from, to)));
+        assert_eq!(parted, whole, "{text:?}");
+        for cut in [1, 7, 63, 64, 65, 100] {
+            let cut = cut.min(bytes.len());
+            let cut = [found(bytes, 0, cut), found(bytes, cut, bytes.len())].concat();
+            assert_eq!(cut, whole, "{text:?}");
         }
     }
 
     #[test]
     fn parts_hold_every_place() {
-        for (anchor, text, _) in CASES {
+        for (_, text, _) in CASES {
             for pad in 0..150 {
-                let text = format!("{}{text}{}", "word ".repeat(pad), " and".repeat(40));
-                let (mut whole, mut got) = (Vec::new(), Vec::new());
-                scan(*anchor, text.as_bytes(), 0, text.len(), &mut |p| whole.push(p));
-                parts(text.as_bytes(), 0, text.len(), &mut |from, to| {
-                    scan(*anchor, text.as_bytes(), from, to, &mut |p| got.push(p));
-                });
-                assert_eq!(got, whole, "{anchor:?} {text:?}");
+                check(&format!("{}{text}{}", "word ".repeat(pad), " and".repeat(40)));
+                check(&format!("{}{text}", "-".repeat(pad)));
             }
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1024))]
+        #[test]
+        fn places_are_those_of_the_descriptions(
+            pieces in proptest::collection::vec(
+                "(?:[a-f0-9]{1,9}|[A-Za-z0-9_+/-]{1,80}|[ :,@.(+-]{1,4}|[0-9 -]{1,9}| {20,90}|é)",
+                0..16,
+            ),
+        ) {
+            check(&pieces.concat());
         }
     }
 
@@ -311,15 +500,9 @@ mod tests {
     fn blocks_and_open_ends() {
         for (anchor, text, _) in CASES {
             let bytes = text.as_bytes();
-            let mut whole = Vec::new();
-            scan(*anchor, bytes, 0, bytes.len(), &mut |p| whole.push(p));
+            let whole = of(*anchor, &found(bytes, 0, bytes.len()));
             for cut in 0..=bytes.len() {
-                let mut parts = Vec::new();
-                scan(*anchor, bytes, 0, cut, &mut |p| parts.push(p));
-                scan(*anchor, bytes, cut, bytes.len(), &mut |p| parts.push(p));
-                assert_eq!(parts, whole, "{anchor:?} {text:?} {cut}");
-                let mut early = Vec::new();
-                scan(*anchor, &bytes[..cut], 0, cut, &mut |p| early.push(p));
+                let early = of(*anchor, &found(&bytes[..cut], 0, cut));
                 for place in whole.iter().filter(|&&p| p < cut && !early.contains(&p)) {
                     assert!(
                         open_at_end(*anchor, &bytes[..cut], 0).is_some_and(|o| o <= *place),

@@ -13,7 +13,7 @@ use super::scratch::{Candidate, Candidates, Scratch};
 use super::sight::Sight;
 use super::unit::Automaton;
 use crate::limits::MAX_TOKEN_LOOKBACK;
-use crate::rules::{Anchor, Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Start};
+use crate::rules::{Direction, LoadedRule, RuleError, RuleIndex, RuleSet, Start};
 use crate::text::SpanKind;
 
 /// Candidates of a block are collected, then confirmed: bounds them.
@@ -93,7 +93,8 @@ enum Prefilter {
 pub struct Engine {
     id: u64,
     literals: Literals,
-    anchors: Vec<(Anchor, u16)>,
+    /// The unit that starts at each kind of anchor.
+    anchors: [Option<u16>; anchors::KINDS.len()],
     pub(super) units: Vec<Unit>,
     pub(super) plans: Vec<Plan>,
     pub(super) context: ContextWords,
@@ -233,7 +234,7 @@ impl Engine {
                 let unit = self.units.get(usize::from(*unit));
                 rule.is_none_or(|rule| unit.is_some_and(|u| u.rules.contains(&rule)))
             };
-            let anchored = |unit: &u16| self.anchors.iter().any(|(_, a)| a == unit);
+            let anchored = |unit: &u16| self.anchors.contains(&Some(*unit));
             let units: Vec<u16> =
                 (0u16..).take(self.units.len()).filter(|u| holds(u) && !anchored(u)).collect();
             for at in from..to {
@@ -244,13 +245,11 @@ impl Engine {
             self.literals.scan(text, from, to, input.at_end, &mut push);
         }
         anchors::parts(text, from, to, &mut |from, to| {
-            let before = candidates.anchors.len();
-            for &(anchor, unit) in &self.anchors {
-                let mut push = |at| candidates.anchors.push(Candidate { at, unit });
-                anchors::scan(anchor, text, from, to, &mut push);
-            }
-            // Parts come in order, and so the whole list is.
-            candidates.anchors.get_mut(before..).unwrap_or_default().sort_unstable();
+            anchors::scan(text, from, to, &mut |kind, at| {
+                if let Some(&Some(unit)) = self.anchors.get(kind) {
+                    candidates.anchors.push(Candidate { at, unit });
+                }
+            });
         });
     }
 
@@ -259,9 +258,9 @@ impl Engine {
         if let Some(place) = self.literals.open_at_end(text, from) {
             confirm.hold(place);
         }
-        for &(anchor, unit) in &self.anchors {
-            if let Some(place) = anchors::open_at_end(anchor, text, from) {
-                confirm.hold_if_alive(Candidate { at: place, unit });
+        for (kind, unit) in anchors::KINDS.into_iter().zip(self.anchors) {
+            if let (Some(unit), Some(at)) = (unit, anchors::open_at_end(kind, text, from)) {
+                confirm.hold_if_alive(Candidate { at, unit });
             }
         }
     }
@@ -282,7 +281,7 @@ impl Compiler {
             .map_err(|reason| vec![RuleError::new("", "", "context", reason)])?;
         let plans: Vec<Plan> =
             rules.rules().iter().zip(wanted).map(|(rule, wanted)| self.plan(rule, wanted)).collect();
-        let (mut units, mut literals, mut anchors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut units, mut literals, mut anchors) = (Vec::new(), Vec::new(), [None; anchors::KINDS.len()]);
         for (index, rule) in rules.iter() {
             if let Start::Literals(texts) = &rule.start {
                 let unit = units.len() as u16;
@@ -300,12 +299,10 @@ impl Compiler {
                 units.push(Unit { needs, ..self.unit(&[(index, rule)]) });
             }
         }
-        for anchor in
-            [Anchor::Digit, Anchor::At, Anchor::Colon, Anchor::Letters, Anchor::Mixed, Anchor::Entropy]
-        {
-            let together: Vec<_> = rules.iter().filter(|(_, r)| r.start == Start::Anchor(anchor)).collect();
+        for (kind, slot) in anchors::KINDS.into_iter().zip(&mut anchors) {
+            let together: Vec<_> = rules.iter().filter(|(_, r)| r.start == Start::Anchor(kind)).collect();
             if !together.is_empty() {
-                anchors.push((anchor, units.len() as u16));
+                *slot = Some(units.len() as u16);
                 units.push(self.unit(&together));
             }
         }

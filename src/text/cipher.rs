@@ -388,7 +388,7 @@ mod tests {
         let tokens = "qwz hfm bxk jtr ".repeat(10);
         for word in ["eht", "gur"] {
             let near = format!("{tokens}{word} {word} {word} {tokens}");
-            assert_eq!(find(&near, true, true, true).is_empty(), false, "{word}");
+            assert!(!find(&near, true, true, true).is_empty(), "{word}");
             let far = format!("{tokens}{word} ").repeat(20);
             assert_eq!(find(&far, true, true, true), [], "{word}");
         }
