@@ -81,9 +81,11 @@ pub(super) fn scan(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(u
     while at < to.saturating_add(STRIDE) {
         let next = Bits::at(text, at.saturating_add(STRIDE));
         let mut places = Places::default();
-        places.starts(&before, &here, &next);
-        let marks = Marks { text, at, last: &mut last, here: &mut places };
-        marks.find(&before, &here);
+        if here.digits | here.openers | here.colons | here.ats != 0 {
+            places.numbers(&before, &here, &next);
+            let marks = Marks { text, at, last: &mut last, here: &mut places };
+            marks.find([&before, &here, &next]);
+        }
         if let Some(start) = at.checked_sub(STRIDE).filter(|&start| start >= from) {
             last.give(start, to, found);
         }
@@ -174,19 +176,12 @@ struct Places {
 }
 
 impl Places {
-    /// Those that are told by what follows them.
+    /// Numbers start here.
     #[inline(always)]
-    fn starts(&mut self, before: &Bits, here: &Bits, next: &Bits) {
-        let after_word = after(here.words, before.words);
+    fn numbers(&mut self, before: &Bits, here: &Bits, next: &Bits) {
         let number = here.digits | here.openers;
         let before_number = number >> 1 | (next.digits | next.openers) << (STRIDE - 1);
-        self.digit = (here.digits | here.openers & before_number) & !after_word;
-        if here.digits | next.digits == 0 {
-            return;
-        }
-        self.mixed = tokens(here.words & !after_word, (here.words, next.words), 1, here, next);
-        let starts = here.tokens & !after(here.tokens, before.tokens);
-        self.entropy = tokens(starts, (here.tokens, next.tokens), MIN_ENTROPY_TOKEN, here, next);
+        self.digit = (here.digits | here.openers & before_number) & !after(here.words, before.words);
     }
 
     /// Calls `found` for those before `to`.
@@ -211,21 +206,42 @@ impl Places {
     }
 }
 
-/// Those of `starts`, of runs of `class`, whose first 64 bytes are `least` or more and
-/// hold a letter and a digit.
+/// Tokens of a `class`, in the block before and in this one, whose first 64 bytes are
+/// `least` or more and hold a letter and one of `digits` of this block.
 #[inline(always)]
-fn tokens(mut starts: u64, class: (u64, u64), least: u32, here: &Bits, next: &Bits) -> u64 {
-    let mut found = 0;
-    while starts != 0 {
-        let i = starts.trailing_zeros();
-        starts &= starts - 1;
-        let len = (!from_bit(i, class.0, class.1)).trailing_zeros();
+fn tokens(mut digits: u64, class: impl Fn(&Bits) -> u64, least: u32, blocks: [&Bits; 3]) -> [u64; 2] {
+    let [before, here, next] = blocks;
+    let (mut in_last, mut in_this) = (0, 0);
+    while digits != 0 {
+        let digit = digits.trailing_zeros();
+        digits &= digits - 1;
+        // Behind the last byte before it that is of no token.
+        let others = !class(here) & !(u64::MAX << digit);
+        let (start, first, second) = if others != 0 {
+            (STRIDE as u32 - others.leading_zeros(), here, next)
+        } else {
+            let start = STRIDE as u32 - (!class(before)).leading_zeros();
+            if start < STRIDE as u32 { (start, before, here) } else { (0, here, next) }
+        };
+        if start == 0 && others == 0 && class(before) == u64::MAX {
+            // Longer than what is looked at.
+            continue;
+        }
+        let len = (!from_bit(start, class(first), class(second))).trailing_zeros();
         let head = if len < STRIDE as u32 { (1 << len) - 1 } else { u64::MAX };
-        let digits = from_bit(i, here.digits, next.digits) & head;
-        let letters = from_bit(i, here.letters, next.letters) & head;
-        found |= u64::from(len >= least && digits != 0 && letters != 0) << i;
+        let of_head = |bits: fn(&Bits) -> u64| from_bit(start, bits(first), bits(second)) & head;
+        let both = of_head(|bits| bits.digits) != 0 && of_head(|bits| bits.letters) != 0;
+        let place = u64::from(both && len >= least) << start;
+        if std::ptr::eq(first, here) {
+            in_this |= place;
+            // Other digits of the same token tell nothing new.
+            let rest = start + len;
+            digits &= if rest < STRIDE as u32 { u64::MAX << rest } else { 0 };
+        } else {
+            in_last |= place;
+        }
     }
-    found
+    [in_last, in_this]
 }
 
 /// Marks that make what stands before them an anchor.
@@ -239,15 +255,25 @@ struct Marks<'m> {
 
 impl Marks<'_> {
     #[inline(always)]
-    fn find(mut self, before: &Bits, here: &Bits) {
+    fn find(mut self, blocks: [&Bits; 3]) {
+        let [before, here, _] = blocks;
         if here.colons | here.ats != 0 {
             self.addresses(here);
         }
+        let first = here.digits & !after(here.digits, before.digits);
+        if first == 0 {
+            return;
+        }
+        let [in_last, in_this] = tokens(first, |bits| bits.words, 2, blocks);
+        self.last.mixed |= in_last;
+        self.here.mixed |= in_this;
+        let [in_last, in_this] = tokens(first, |bits| bits.tokens, MIN_ENTROPY_TOKEN, blocks);
+        self.last.entropy |= in_last;
+        self.here.entropy |= in_this;
         // A digit behind a letter, or behind a letter and a separator.
         let after_letter = after(here.letters, before.letters);
         let separated = here.separators & after_letter;
         let before_separated = before.separators & before.letters << 1;
-        let first = here.digits & !after(here.digits, before.digits);
         let digits = first & (after_letter | after(separated, before_separated));
         if digits != 0 {
             self.plates(digits);
