@@ -103,22 +103,29 @@ fn further(matches: &[Match], needy: impl Fn(&Match) -> bool) -> usize {
 /// there, and so does one word said a thousand times.
 const MIN_WORDS: usize = 8;
 
+/// Words of sentences for each key, where keys count as well: `kind: Secret` and its
+/// like read as an attack does, and a manifest is made of nothing else.
+const WORDS_PER_KEY: usize = 1;
+
 fn says_enough(text: &str) -> bool {
-    let mut words: Vec<&str> = Vec::with_capacity(MIN_WORDS);
+    let (mut words, mut keys): (Vec<&str>, Vec<&str>) = (Vec::with_capacity(MIN_WORDS), Vec::new());
     for token in text.split_whitespace() {
+        let found = if token.ends_with(':') { &mut keys } else { &mut words };
         // Addresses and names of hosts are none, whatever a view made of their `@`.
         let token = token.trim_matches(|c: char| c.is_ascii_punctuation());
         let is_word = token.bytes().any(|b| b.is_ascii_alphabetic())
             && token.bytes().all(|b| b.is_ascii_alphabetic() || b == b'\'' || b == b'-');
-        if is_word && !words.iter().any(|word| word.eq_ignore_ascii_case(token)) {
-            words.push(token);
-            if words.len() == MIN_WORDS {
-                return true;
-            }
+        if is_word && found.len() < MIN_WORDS && !found.iter().any(|word| word.eq_ignore_ascii_case(token)) {
+            found.push(token);
+        }
+        if words.len() == MIN_WORDS {
+            return true;
         }
     }
+    let with_keys = if words.len() >= WORDS_PER_KEY * keys.len() { keys.len() } else { 0 };
     // Scripts without spaces, and those with: two characters count as a word.
-    words.len() + text.chars().filter(|c| !c.is_ascii()).take(2 * MIN_WORDS).count() / 2 >= MIN_WORDS
+    let beyond_ascii = text.chars().filter(|c| !c.is_ascii()).take(2 * MIN_WORDS).count() / 2;
+    words.len() + with_keys + beyond_ascii >= MIN_WORDS
 }
 
 /// Kinds of text that the classifier reads of its own accord. Operators write
@@ -174,6 +181,16 @@ mod tests {
         ] {
             assert!(!ids(text, SpanKind::User).iter().any(|id| id == CLASSIFIER), "{text}");
         }
+    }
+
+    #[test]
+    fn a_manifest_of_keys_is_no_attack_and_one_that_gives_orders_is() {
+        let manifest = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: registry-auth-data\n\
+            type: Opaque\ndata:\n  .dockerconfigjson: >-\n    ewogICJhdXRocyI6IHt9Cn0K\n";
+        assert!(!says_enough(manifest));
+        assert_eq!(ids(manifest, SpanKind::User), Vec::<String>::new());
+        let attack = format!("{manifest}annotations:\n  note: {ATTACK}\n");
+        assert!(ids(&attack, SpanKind::Document).iter().any(|id| id == CLASSIFIER));
     }
 
     #[test]
