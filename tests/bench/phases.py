@@ -1,5 +1,5 @@
-"""What each phase of a request costs inside V8, next to `memcpy` and to one bare
-Aho-Corasick pass over the same bytes in the same run: `phases.rs` in Node."""
+"""What each phase of a request costs inside V8, next to `memcpy` and to bare
+Aho-Corasick passes over the same bytes in the same run: `phases.rs` in Node."""
 
 from __future__ import annotations
 

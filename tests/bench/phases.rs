@@ -1,5 +1,6 @@
 //! What each phase of an exchange costs on ordinary prose, next to `memcpy`
-//! and to one bare Aho-Corasick pass over the same bytes.
+//! and to bare Aho-Corasick passes over the same bytes: for ten words, and for the
+//! literals of all rules, whose places are what `scan` starts from.
 //!
 //! `phases [PHASE [KILOBYTES [ROUNDS]]]`. Runs natively, under callgrind, and
 //! as wasm32-wasip1 in the V8 of Node: `./build.sh bench phases`.
@@ -14,7 +15,7 @@ use portcullis::config::Config;
 use portcullis::detect::classifier::{BUILTIN, Classifier, Scores};
 use portcullis::detect::{self, Input, View};
 use portcullis::quota::estimate::{Estimate, Family};
-use portcullis::rules::Direction;
+use portcullis::rules::{Direction, Start};
 use portcullis::session::{Event, Scratch, Session};
 use portcullis::text::{self, SpanKind};
 use portcullis::wire::json::Doc;
@@ -119,9 +120,21 @@ fn main() {
         .build(words)
         .unwrap();
 
+    let rules = portcullis::rules::builtin().unwrap();
+    let literals = rules.rules().iter().filter_map(|rule| match &rule.start {
+        Start::Literals(texts) => Some(texts),
+        Start::Anchor(_) | Start::Model => None,
+    });
+    let all = aho_corasick::AhoCorasick::builder()
+        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+        .ascii_case_insensitive(true)
+        .build(literals.flatten())
+        .unwrap();
+
     let phases: Vec<Phase<'_>> = vec![
         ("memcpy", Box::new(|| black_box(&mut copy).copy_from_slice(black_box(&body)))),
         ("aho_corasick", Box::new(|| _ = black_box(automaton.find_iter(black_box(&text)).count()))),
+        ("all_literals", Box::new(|| _ = black_box(all.find_overlapping_iter(black_box(&text)).count()))),
         ("json", Box::new(|| drop(black_box(Doc::parse(black_box(&body)).unwrap())))),
         (
             "read",

@@ -93,7 +93,7 @@ impl Classes {
         let none = |bits: u8| classes.mask(|v| is(v & u8x16::splat(bits), 0));
         let word = !none(self.words);
         // Beyond ASCII the highest bit says so, and one of the tables is empty.
-        let other = !lanes.mask(|v| is(both_halves(v, self.low, self.high), 0)) | lanes.mask(|v| v);
+        let other = lanes.mask(|v| !is(both_halves(v, self.low, self.high), 0) | v);
         Marks { word, other: other & !word, operators: !none(OPERATORS), runs: !none(RUNS) }
     }
 }

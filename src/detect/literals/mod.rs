@@ -23,7 +23,7 @@ use block::{Classes, Marks};
 use filter::{Filter, MIN_LONG};
 pub(super) use starts::Starts;
 use starts::{Block, padded_block};
-use table::Table;
+use table::{HEAD, Table};
 pub(super) use table::{Head, head_of};
 
 use crate::lanes::BLOCK as STRIDE;
@@ -160,7 +160,7 @@ impl Literals {
             let after_word = word << 1 | u64::from(inside);
             inside = word >> (STRIDE - 1) == 1;
             let limit = if to - at < STRIDE { (1 << (to - at)) - 1 } else { u64::MAX };
-            let mut places = if all_places {
+            let places = if all_places {
                 limit
             } else {
                 let within = word & after_word & limit;
@@ -174,13 +174,23 @@ impl Literals {
                     self.words(block, words, after_word) | self.others(block, others, after_word)
                 }
             };
-            places = self.likely(block, places);
+            let [pairs, fours, eights] = self.likely(block, places);
+            let mut places = pairs | fours | eights;
             while places != 0 {
                 let i = places.trailing_zeros() as usize;
                 places &= places - 1;
                 let tail = rest.get(i..).unwrap_or_default();
                 let (inside, open) = (after_word >> i & 1 == 1, |gate| near.is_open(gate, i));
-                self.verify(tail, inside, open, &mut |unit| found(at + i, unit));
+                let found = &mut |unit| found(at + i, unit);
+                if pairs >> i & 1 == 1 {
+                    self.pairs.verify(tail, inside, open, found);
+                }
+                if fours >> i & 1 == 1 {
+                    self.fours.verify(tail, inside, open, found);
+                }
+                if eights >> i & 1 == 1 {
+                    self.eights.verify(tail, inside, open, found);
+                }
             }
             at += STRIDE;
             near.go_on(self, text, at, at_end);
@@ -204,21 +214,19 @@ impl Literals {
         })
     }
 
-    /// Those of `places` that go on like some literal, too.
+    /// Those of `places` that go on like some literal of each table, too.
     #[inline(never)]
-    fn likely(&self, block: &Block, places: u64) -> u64 {
-        filtered(places, |i| {
-            let head = head_of(block.get(i..).unwrap_or_default());
-            self.pairs.may_have(head) | self.fours.may_have(head) | self.eights.may_have(head)
-        })
-    }
-
-    #[inline(always)]
-    fn verify(&self, tail: &[u8], inside: bool, open: impl Fn(Gate) -> bool, found: &mut impl FnMut(u16)) {
-        let head = head_of(tail);
-        self.fours.verify(tail, head, inside, &open, found);
-        self.eights.verify(tail, head, inside, &open, found);
-        self.pairs.verify(tail, head, inside, &open, found);
+    fn likely(&self, block: &Block, mut places: u64) -> [u64; 3] {
+        let (mut pairs, mut fours, mut eights) = (0, 0, 0);
+        while places != 0 {
+            let i = places.trailing_zeros() % STRIDE as u32;
+            places &= places - 1;
+            let head = head_at(block, i as usize);
+            pairs |= u64::from(self.pairs.may_have(head)) << i;
+            fours |= u64::from(self.fours.may_have(head)) << i;
+            eights |= u64::from(self.eights.may_have(head)) << i;
+        }
+        [pairs, fours, eights]
     }
 
     #[inline(always)]
@@ -314,7 +322,8 @@ impl Near {
 fn filtered(mut places: u64, bit: impl Fn(usize) -> u32) -> u64 {
     let mut kept = 0;
     while places != 0 {
-        let i = places.trailing_zeros();
+        // Less than the block has bytes: nothing needs to be checked again.
+        let i = places.trailing_zeros() % STRIDE as u32;
         places &= places - 1;
         kept |= u64::from(bit(i as usize) & 1) << i;
     }
@@ -327,6 +336,13 @@ fn key_at(block: &Block, i: usize) -> u32 {
     // One comparison, and not one for each byte.
     let key = block.get(i..i + WINDOW).and_then(|key| key.first_chunk());
     key.map_or(0, |key| u32::from_le_bytes(*key)) | FOLD as u32
+}
+
+/// Eight bytes of a block, case folded.
+#[inline(always)]
+fn head_at(block: &Block, i: usize) -> u64 {
+    let head = block.get(i..i + HEAD).and_then(|head| head.first_chunk());
+    head.map_or(0, |head| u64::from_le_bytes(*head)) | FOLD
 }
 
 impl Sorted {

@@ -109,21 +109,17 @@ impl<const KEY: u32, const BITS: u32, const WORDS: usize> Table<KEY, BITS, WORDS
         self.known.get(hash as usize / 32).map_or(0, |word| word >> (hash % 32)) & 1
     }
 
-    /// Calls `found` for the literals with which `text` starts, whose head is `head`.
+    /// Calls `found` for the literals with which `text` starts.
     #[inline(always)]
     pub(super) fn verify(
         &self,
         text: &[u8],
-        head: u64,
         inside: bool,
         open: impl Fn(Gate) -> bool,
         found: &mut impl FnMut(u16),
     ) {
-        let hash = Self::hash(head);
-        if self.known.get(hash as usize / 32).is_none_or(|word| word >> (hash % 32) & 1 == 0) {
-            return;
-        }
-        let at = (hash >> BUCKET_SHIFT) as usize;
+        let head = head_of(text);
+        let at = (Self::hash(head) >> BUCKET_SHIFT) as usize;
         let (Some(&first), Some(&end)) = (self.buckets.get(at), self.buckets.get(at + 1)) else { return };
         let first = first as usize;
         for (i, known) in self.heads.get(first..end as usize).unwrap_or_default().iter().enumerate() {
