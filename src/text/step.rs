@@ -82,6 +82,14 @@ impl Sink for Writer<'_> {
         self.append(text);
     }
 
+    fn put_char(&mut self, c: char, _source: Range<usize>) {
+        if self.full || self.out.len().saturating_add(c.len_utf8()) > self.cap {
+            self.full = true;
+        } else {
+            self.out.push(c);
+        }
+    }
+
     fn cut(&mut self) {
         self.cut = true;
     }

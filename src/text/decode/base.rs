@@ -24,7 +24,7 @@ pub(super) fn base64(input: &[u8], at: usize, f: &mut Bytes<'_>) -> Option<usize
 }
 
 /// A digit of base64 in either alphabet, or padding.
-pub(super) const fn is_base64(byte: u8) -> bool {
+pub(super) fn is_base64(byte: u8) -> bool {
     byte == b'=' || base64_digit(byte).is_some()
 }
 
@@ -88,15 +88,29 @@ fn after_break(input: &[u8], at: usize, digit: fn(u8) -> Option<u8>) -> Option<u
     (breaks && goes_on).then_some(at + space)
 }
 
-const fn base64_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
+/// What no digit has.
+const NO_DIGIT: u8 = 0xFF;
+
+/// Looked up for every byte of long runs: branches would be taken at random.
+#[allow(clippy::indexing_slicing)] // Evaluated by the compiler.
+static BASE64: [u8; 256] = {
+    let (mut table, mut byte) = ([NO_DIGIT; 256], 0);
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            letter @ b'a'..=b'z' => letter - b'a' + 26,
+            digit @ b'0'..=b'9' => digit - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => NO_DIGIT,
+        };
+        byte += 1;
     }
+    table
+};
+
+fn base64_digit(byte: u8) -> Option<u8> {
+    BASE64.get(usize::from(byte)).copied().filter(|digit| *digit != NO_DIGIT)
 }
 
 const fn base32_digit(byte: u8) -> Option<u8> {

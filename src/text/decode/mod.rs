@@ -411,6 +411,9 @@ impl Assembler {
 
     /// Takes a byte; gives the character it completes.
     fn push(&mut self, byte: u8, source: Range<usize>) -> Option<(char, Range<usize>)> {
+        if self.len == 0 && byte.is_ascii() && self.charset == Charset::Utf8 {
+            return Some((char::from(byte), source));
+        }
         if self.len == 0 {
             self.source = source.clone();
         }
