@@ -2,6 +2,7 @@
 # Builds, tests and shows Portcullis. Every command sets up what it needs on a
 # machine that has rustup, python3, node and apt, and may be run again at will.
 set -euo pipefail
+CALLED_FROM=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
@@ -215,7 +216,15 @@ run_ctl() {
     # Standard output is the tool's.
     step "compile portcullisctl" "read the compiler's message above" \
         cargo build --release --bin portcullisctl >&2
-    exec "$TARGET/release/portcullisctl" "$@"
+    local tool
+    tool=$(realpath "$TARGET/release/portcullisctl")
+    cd "$CALLED_FROM"
+    exec "$tool" "$@"
+}
+
+# The path $1 as the caller means it.
+from_caller() {
+    (cd "$CALLED_FROM" && realpath -m -- "$1")
 }
 
 command=${1:-help}
@@ -229,6 +238,17 @@ for argument; do
         -h | --help) usage_of "$command"; exit ;;
     esac
 done
+case $command in
+    eval | train) [ $# != 1 ] || set -- "$(from_caller "$1")" ;;
+    demo)
+        words=()
+        for argument in "$@"; do
+            [ "${words[*]: -1}" != --config ] || argument=$(from_caller "$argument")
+            words+=("$argument")
+        done
+        set -- "${words[@]}"
+        ;;
+esac
 check_arguments "$command" "$@"
 case $command in
     demo) run_demo "$@" ;;

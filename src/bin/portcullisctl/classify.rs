@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use portcullis::detect::classifier::BUILTIN;
-use portcullis::rules::{CLASSIFIER, Category, builtin};
+use portcullis::rules::{CLASSIFIER, Category, Direction, builtin};
 use portcullis::text::SpanKind;
 use serde::Deserialize;
 use serde_json::json;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             .and_then(|line| serde_json::from_str(&line).map_err(io::Error::from))
             .map_err(|e| fault(e.to_string()))?;
         let kind = kind(&line.kind).ok_or_else(|| fault(format!("no kind {}", line.kind)))?;
-        let seen = eye.look(&line.text, kind);
+        let seen = eye.look(&line.text, Direction::Request, kind);
         let mut rules: Vec<&str> = seen.matches.iter().map(|m| eye.id(m)).collect();
         rules.sort_unstable();
         rules.dedup();

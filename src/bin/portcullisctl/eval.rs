@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use portcullis::rules::{CLASSIFIER, Category, Strictness};
+use portcullis::rules::{CLASSIFIER, Category, Direction, Strictness};
 
 use self::attacks::{Attacks, Judged};
 use self::entity::entity_of;
@@ -184,7 +184,7 @@ impl Meter {
 
     /// Looks at a text as the filter does.
     fn find(&mut self, set: &str, row: &Row, text: &str, report: &mut Report) -> (Vec<Found>, Judged) {
-        let seen = self.eye.look(text, row.kind(set));
+        let seen = self.eye.look(text, Direction::Request, row.kind(set));
         report.exhausted += usize::from(seen.exhausted);
         let found = seen.matches.into_iter().filter_map(|found| {
             let rule = self.eye.rules.get(found.rule)?;

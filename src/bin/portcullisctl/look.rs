@@ -14,6 +14,7 @@ pub(crate) struct Eye<'m> {
     scratch: Scratch,
     views: text::Scratch,
     scores: Scores,
+    direction: Direction,
 }
 
 /// What was seen in a text.
@@ -41,11 +42,13 @@ impl<'m> Eye<'m> {
             }
         };
         let (scratch, views, scores) = (Scratch::new(), text::Scratch::default(), Scores::default());
-        Ok(Eye { rules, engine, injection, scratch, views, scores })
+        let direction = Direction::Request;
+        Ok(Eye { rules, engine, injection, scratch, views, scores, direction })
     }
 
-    /// Looks at a text of a request.
-    pub(crate) fn look(&mut self, whole: &str, kind: SpanKind) -> Seen {
+    /// Looks at a text.
+    pub(crate) fn look(&mut self, whole: &str, direction: Direction, kind: SpanKind) -> Seen {
+        self.direction = direction;
         let mut seen = Seen::default();
         let mut matches = Vec::new();
         self.scan(whole, kind, &[View::Raw], &mut matches, &mut seen);
@@ -80,7 +83,7 @@ impl<'m> Eye<'m> {
         seen: &mut Seen,
     ) {
         for &view in views {
-            let direction = Direction::Request;
+            let direction = self.direction;
             let input = Input { text, view, kind, direction, at_end: true, skip_before: 0 };
             seen.exhausted |= self.engine.scan(&input, &mut self.scratch, matches).budget_exhausted;
         }

@@ -33,9 +33,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Score texts from standard input with rules and classifier.
+    /// Score texts from standard input with rules and classifier: a line each, such as
+    /// {"kind":"user","text":"..."}.
     Classify(classify::Args),
-    /// Write the classifier's features of texts from standard input.
+    /// Write the classifier's features of texts from standard input: a JSON string a line.
     Features(features::Args),
     /// Check rule packs.
     #[command(subcommand)]

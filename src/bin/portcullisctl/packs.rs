@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use portcullis::config;
+use portcullis::detect::checks::Check;
 use portcullis::rules::{PACK_NAMES, Pack, RuleError, RuleSet, Strictness, pack_text};
 
 /// The built-in packs, or the files given.
@@ -22,7 +23,15 @@ pub(crate) fn load(files: &[PathBuf], strict: Strictness) -> Result<RuleSet, Str
         let json = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let name = path.display().to_string();
         match config::read::<Pack>(&json) {
-            Ok(_) => faults.extend(told(set.add_pack(&name, &json, strict))),
+            Ok(_) => {
+                let before = set.rules().len();
+                faults.extend(told(set.add_pack(&name, &json, strict)));
+                // The engine would find these, too, and does not know the file.
+                for rule in set.rules().iter().skip(before) {
+                    let unknown = rule.checks.iter().filter_map(|check| Check::parse(check).err());
+                    faults.extend(unknown.map(|e| format!("{name}: rule {}: check: {e}", rule.id)));
+                }
+            }
             // With its place in the file, which the loader does not know.
             Err(e) => faults.push(format!("{name}: {e}")),
         }
@@ -48,6 +57,11 @@ mod tests {
             (format!("{{{rule}, \"level\": 2}}"), "m.json: "),
             (String::new(), "m.json: rules: is empty"),
             (format!("{{{rule}, \"scan\": [\"requset\"]}}"), "response, system, user"),
+            (
+                format!("{{{rule}, \"check\": [\"luhnn\"]}}"),
+                "m.json: rule m.a: check: no check \"luhnn\"; there is luhn",
+            ),
+            (format!("{{{rule}, \"check\": [\"entropy>3\"]}}"), "a bound is written entropy>=NUMBER"),
             (format!("{{{rule}}}, {{{rule}}}"), "rule m.a: id: used before, by a rule of pack \"m\""),
         ] {
             let json = format!(

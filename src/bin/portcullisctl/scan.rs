@@ -1,11 +1,11 @@
-//! `scan`: what rules and classifier find in a text of a user, as written and
-//! behind disguises.
+//! `scan`: what rules and classifier find in a text, as written and behind
+//! disguises.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use portcullis::rules::Strictness;
+use portcullis::rules::{Direction, Scope, Strictness};
 use portcullis::text::SpanKind;
 
 use crate::look::Eye;
@@ -18,18 +18,33 @@ pub(crate) struct Args {
     /// Rules up to this level look: 1 safe everywhere to 4 paranoid.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
     level: u8,
-    /// A pack in place of the built-in ones. May be given more than once.
+    /// A pack in place of the built-in ones, and of the classifier. May be given more
+    /// than once.
     #[arg(long = "pack", value_name = "FILE")]
     packs: Vec<PathBuf>,
+    /// What the text is: many rules look only at answers, arguments or results of
+    /// tools. Model's turns and arguments are looked at as in a response.
+    #[arg(long = "as", value_name = "KIND", default_value = "user",
+        value_parser = clap::builder::PossibleValuesParser::new(Scope::kinds()))]
+    kind: String,
 }
 
 /// Prints byte range, rule, severity and title of each match, never the text.
 /// Fails if there is one.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let set = packs::load(&args.packs, Strictness::Lenient)?;
+    let mut set = packs::load(&args.packs, Strictness::Lenient)?;
+    if args.packs.is_empty() {
+        set.add_classifier();
+    }
     let mut eye = Eye::new(set, None, args.level)?;
     let text = read(args.file.as_ref())?;
-    let mut seen = eye.look(&text, SpanKind::User);
+    let place = Scope::places().find(|(direction, kind)| {
+        use SpanKind::{Assistant, Reasoning, ToolArguments};
+        let is_answer = matches!(kind, Assistant | Reasoning | ToolArguments);
+        kind.as_str() == args.kind && is_answer == (*direction == Direction::Response)
+    });
+    let (direction, kind) = place.unwrap_or((Direction::Request, SpanKind::User));
+    let mut seen = eye.look(&text, direction, kind);
     seen.matches.sort_by_key(|found| (found.range.start, found.range.end));
     for found in &seen.matches {
         let Some(rule) = eye.rules.get(found.rule) else { continue };

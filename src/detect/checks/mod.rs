@@ -183,8 +183,15 @@ impl Check {
             None => (written.trim(), None),
         };
         let (_, kind) = CHECKS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-            let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-            format!("no check {name:?}; there are {}", names.join(", "))
+            let bare = name.split(['>', '=', '<', ' ']).next().unwrap_or_default();
+            let start = bare.get(..bare.len().min(3)).unwrap_or_default();
+            let names = CHECKS.iter().map(|(known, _)| *known);
+            let near: Vec<&str> = names.filter(|known| known.starts_with(start)).collect();
+            match near.as_slice() {
+                _ if near.contains(&bare) => format!("no check {name:?}; a bound is written {bare}>=NUMBER"),
+                [] => format!("no check {name:?}; `rules/README.md` lists them"),
+                near => format!("no check {name:?}; there is {}", near.join(", ")),
+            }
         })?;
         let at_least = match (kind, bound) {
             (Kind::Test(_), None) => 0.0,
