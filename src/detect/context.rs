@@ -12,6 +12,9 @@ use crate::rules::{ByteSet, Context, Gate};
 const STRETCH: usize = 64;
 const LONG_STRETCH: usize = 512;
 
+/// Words that are passed one by one.
+const NEAR: usize = 8;
+
 /// Context words of all rules.
 #[derive(Debug)]
 pub(super) struct ContextWords {
@@ -65,12 +68,15 @@ impl Wanted {
 }
 
 impl ContextHits {
-    /// Those that start before `at`. From the last one down: places come in order, and
-    /// few words lie behind the one that is asked about.
-    fn before(&self, at: usize, budget: &mut Budget) -> Option<&[Hit]> {
-        let beyond = self.hits.iter().rev().take_while(|hit| hit.start >= at).count();
-        budget.take(beyond).then_some(())?;
-        self.hits.get(..self.hits.len() - beyond)
+    /// Those that start before `at`. Few words lie behind the one that is asked about,
+    /// for places come in order, and are passed sooner than a search begins.
+    fn before(&self, at: usize) -> &[Hit] {
+        let beyond = self.hits.iter().rev().take(NEAR).take_while(|hit| hit.start >= at).count();
+        let known = match beyond {
+            NEAR => self.hits.partition_point(|hit| hit.start < at),
+            few => self.hits.len() - few,
+        };
+        self.hits.get(..known).unwrap_or_default()
     }
 
     pub(super) fn clear(&mut self) {
@@ -147,7 +153,7 @@ impl ContextWords {
         budget: &mut Budget,
     ) -> Option<bool> {
         self.find_until(text, from, to, found, budget)?;
-        let last = found.before(to, budget)?.last();
+        let last = found.before(to).last();
         Some(last.is_some_and(|hit| hit.start >= from))
     }
 
@@ -209,7 +215,7 @@ impl ContextWords {
         }
         let mut good = wanted.words.is_empty() && wanted.bytes.is_empty() || single(&wanted.bytes);
         let mut bad = single(&wanted.exclude_bytes);
-        let before = found.before(at, budget)?.iter().rev();
+        let before = found.before(at).iter().rev();
         for hit in before.take_while(|hit| hit.start >= first) {
             if !budget.take(1) {
                 return None;

@@ -259,8 +259,8 @@ impl Engine {
             confirm.hold(place);
         }
         for (kind, unit) in anchors::KINDS.into_iter().zip(self.anchors) {
-            if let (Some(unit), Some(at)) = (unit, anchors::open_at_end(kind, text, from)) {
-                confirm.hold_if_alive(Candidate { at, unit });
+            if let Some(unit) = unit {
+                anchors::open_at_end(kind, text, from, |at| confirm.hold_if_alive(Candidate { at, unit }));
             }
         }
     }

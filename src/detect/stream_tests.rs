@@ -23,6 +23,7 @@ const RULES: &str = r##"{ "format": 1, "pack": "t", "category": "pii", "title": 
   { "id": "t.near", "pattern": "\\b\\d{2}-\\d{2}\\b", "anchor": "digit", "max_len": 5,
     "context": { "words": ["abc", "c c"], "exclude": ["dd"], "within": 12 } },
   { "id": "t.plus", "pattern": "\\+\\d{2,4}", "anchor": "digit", "max_len": 6 },
+  { "id": "t.plate", "pattern": "\\b[A-D]{1,2}[ -][A-D]{1,2} ?\\d{2,4}\\b", "anchor": "letters", "max_len": 10 },
   { "id": "t.mixed", "pattern": "[a-d]{2}\\d{2,4}[a-d]", "anchor": "mixed", "max_len": 8 },
   { "id": "t.high", "pattern": "[a-zA-Z0-9+/_-]{16,40}", "anchor": "entropy", "max_len": 40 }
 ] }"##;
