@@ -99,6 +99,20 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// What comes before a plate may look like the beginning of one.
+#[test]
+fn a_plate_behind_short_words_is_held() {
+    let (engine, mut scratch) = (engine(&[]), Scratch::new());
+    let text = "it is a A-B 1234, at B on AB CD 345 and so on";
+    let wanted = whole(&engine, &mut scratch, text);
+    assert_eq!(wanted.len(), 2, "{wanted:?}");
+    let all: Vec<usize> = (1..text.len()).collect();
+    assert_eq!(in_chunks(&engine, &mut scratch, text, &all), wanted);
+    for cut in 1..text.len() {
+        assert_eq!(in_chunks(&engine, &mut scratch, text, &[cut]), wanted, "{cut}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
