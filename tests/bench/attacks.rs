@@ -32,6 +32,7 @@ attacks!(
     "assignments",
     "at-signs",
     "base64",
+    "base64-pieces",
     "checked-ids",
     "colons",
     "confusables",
