@@ -12,12 +12,15 @@ const MAX_BREAK: usize = 6;
 
 /// Base64 in either alphabet, padded or not, over several lines or not.
 pub(super) fn base64(input: &[u8], at: usize, f: &mut Bytes<'_>) -> Option<usize> {
-    // Words written in one case and no digits are words. Padding ends a run: what is
-    // behind it is looked at when its turn comes, and not once for each run before it.
+    // Words written in one case and no digits are words. Padding ends a run, and what is
+    // behind it is looked at when its turn comes: of that only enough is measured to
+    // know that there is more, or each run would be measured once for each before it.
     let rest = input.get(at..)?;
     let digits = rest.iter().take_while(|b| base64_digit(**b).is_some()).count();
     let padding = rest.get(digits..)?.iter().take_while(|b| **b == b'=').count();
-    let run = rest.get(..digits + padding)?;
+    let own = (digits + padding).max(MIN_RUN);
+    let run = rest.iter().take(own).take_while(|b| is_base64(**b)).count();
+    let run = rest.get(..run)?;
     let mixed = run.iter().any(u8::is_ascii_lowercase) && run.iter().any(u8::is_ascii_uppercase);
     if run.len() < MIN_RUN || !mixed {
         return (run.len() >= MIN_RUN).then_some(at + run.len());
