@@ -79,13 +79,11 @@ impl<'m> Injection<'m> {
     }
 
     /// The features that weigh most in a finding of the classifier, by their
-    /// ids: nothing of the text can be read in them. Those of its worst segment:
-    /// a finding may be as long as the text, and to sort all that is in it takes
-    /// far longer than to find it.
-    pub fn reasons(&self, text: &str) -> Vec<String> {
-        let mut scores = Scores::default();
-        self.classifier.score(text, &mut scores);
-        let worst = scores.best().and_then(|segment| text.get(segment.range.clone()));
+    /// ids: nothing of the text can be read in them. Those of its worst segment, by
+    /// the `scores` of the text: a finding may be as long as the text, and to sort all
+    /// that is in it takes far longer than to find it.
+    pub fn reasons(&self, text: &str, found: &Range<usize>, scores: &Scores) -> Vec<String> {
+        let worst = scores.best_in(found).and_then(|segment| text.get(segment.range.clone()));
         let features = self.classifier.explain(worst.unwrap_or_default(), REASONS);
         features.into_iter().map(|(id, _)| id).collect()
     }

@@ -172,7 +172,8 @@ impl Judge<'_> {
         let mut hits = Vec::new();
         verdict.exhausted |= self.scan(self.input(text, kind), &mut scratch.engine, &mut scratch.matches);
         self.weigh(text, kind, &mut scratch.matches, &mut scratch.scores);
-        let hit = |m: Match| Hit { reasons: self.reasons(text, &m), ..Hit::raw(m) };
+        let scores = &scratch.scores;
+        let hit = |m: Match| Hit { reasons: self.reasons(text, &m, scores), ..Hit::raw(m) };
         hits.extend(scratch.matches.drain(..).map(hit));
         self.views(text, kind, Extent::Whole, scratch, verdict, 0, &mut hits);
         self.changes(text, 0..text.len(), hits, kind, tally, verdict)
@@ -217,7 +218,7 @@ impl Judge<'_> {
             if extent == Extent::Whole {
                 self.weigh(view.text, kind, matches, scores);
             }
-            self.map_back(view, matches, base, &mut known, hits);
+            self.map_back(view, matches, scores, base, &mut known, hits);
         });
         verdict.exhausted |= made.exhausted | known.full;
         settled
@@ -250,10 +251,9 @@ impl Judge<'_> {
         }
     }
 
-    fn reasons(&self, text: &str, found: &Match) -> Vec<String> {
+    fn reasons(&self, text: &str, found: &Match, scores: &Scores) -> Vec<String> {
         let injection = self.config.injection.as_ref().filter(|i| i.rule() == found.rule);
-        let segment = text.get(found.range.clone()).unwrap_or_default();
-        injection.map(|i| i.reasons(segment)).unwrap_or_default()
+        injection.map(|i| i.reasons(text, &found.range, scores)).unwrap_or_default()
     }
 
     /// Matches in a view become hits in the text it was made from, unless the
@@ -262,6 +262,7 @@ impl Judge<'_> {
         &self,
         view: &text::View<'_>,
         matches: &mut Vec<Match>,
+        scores: &Scores,
         base: usize,
         known: &mut Known,
         hits: &mut Vec<Hit>,
@@ -275,7 +276,7 @@ impl Judge<'_> {
         for (found, range) in matches.drain(..).zip(view.source_ranges(&ranges)) {
             let range = base + range.start..base + range.end;
             if !range.is_empty() && known.admit(found.rule, &range) {
-                let reasons = self.reasons(view.text, &found);
+                let reasons = self.reasons(view.text, &found, scores);
                 hits.push(Hit { rule: found.rule, range, transforms: view.transforms, reasons });
             }
         }

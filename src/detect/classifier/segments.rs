@@ -57,6 +57,13 @@ impl Scores {
         self.segments.iter().reduce(|best, s| if s.logit > best.logit { s } else { best })
     }
 
+    /// The segment within `range` that scores highest.
+    pub fn best_in(&self, range: &Range<usize>) -> Option<&Segment> {
+        let first = self.segments.partition_point(|s| s.range.start < range.start);
+        let within = self.segments.iter().skip(first).take_while(|s| s.range.end <= range.end);
+        within.reduce(|best, s| if s.logit > best.logit { s } else { best })
+    }
+
     /// The highest score of a segment that touches `place`. `None`: the text
     /// is too short to have a score.
     pub fn near(&self, place: &Range<usize>) -> Option<f32> {
@@ -292,6 +299,9 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(found[0].start <= attack.end && attack.start <= found[0].end, "{found:?} misses {attack:?}");
         assert!(found[0].len() < 8 * BLOCK_BYTES);
+        let all = scores(&text);
+        assert_eq!(all.best_in(&found[0]), all.best());
+        assert_eq!(all.best_in(&(0..9)), None);
         let near = scores(&text).near(&attack).unwrap();
         assert_eq!(Some(near), scores(&text).best().map(|s| s.logit));
         assert!(scores(&text).near(&(0..9)).unwrap() < 0.0);
