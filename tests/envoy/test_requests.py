@@ -109,7 +109,8 @@ def test_disguises_do_not_help(envoy, upstream, disguise, transform):
     proxy = envoy(plugin())
     answer = proxy.chat(f"Please summarise this: {disguise(INJECTION)}", headers=[AGENT])
     assert answer.status == 403 and not upstream.requests
-    assert any(transform in f["transforms"] for f in proxy.audit()["findings"])
+    # What is found as written as well is noted without transforms.
+    assert any(transform in f.get("transforms", ()) for f in proxy.audit()["findings"])
 
 
 def test_trailers_do_not_get_a_body_past(envoy, upstream):
