@@ -11,6 +11,25 @@ pub fn sort_by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
     sort_by(items, |a, b| key(a).cmp(&key(b)));
 }
 
+/// Sorts by a key, stably: the same, where few items are far from their place.
+pub fn sort_nearly_sorted<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
+    let mut moves = items.len().saturating_mul(8);
+    for at in 1..items.len() {
+        let mut to = at;
+        while let Some([before, item]) = to.checked_sub(1).and_then(|before| items.get(before..=to)) {
+            if key(before) <= key(item) {
+                break;
+            }
+            if moves == 0 {
+                return sort_by_key(items, key);
+            }
+            moves -= 1;
+            items.swap(to - 1, to);
+            to -= 1;
+        }
+    }
+}
+
 /// Sorts by a comparison, stably.
 pub fn sort_by<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
     if items.is_sorted_by(|a, b| compare(a, b) != Ordering::Greater) {
@@ -53,6 +72,14 @@ mod tests {
         want.sort_by_key(|(key, _)| *key);
         sort_by_key(&mut items, |(key, _)| *key);
         assert_eq!(items, want);
+        sort_by(&mut items, |a, b| b.cmp(a));
+        sort_nearly_sorted(&mut items, |(key, _)| *key);
+        want = items.clone();
+        want.sort_by_key(|(key, _)| *key);
+        assert_eq!(items, want);
+        let mut nearly: Vec<usize> = (0..500).map(|i| i ^ 3).collect();
+        sort_nearly_sorted(&mut nearly, |i| *i);
+        assert!(nearly.is_sorted());
         sort_by(&mut items, |a, b| b.cmp(a));
         want.sort_by(|a, b| b.cmp(a));
         assert_eq!(items, want);

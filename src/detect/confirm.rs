@@ -1,9 +1,13 @@
 //! From candidates to matches: walk, take the group, check, look at the context.
 
+use std::sync::Arc;
+
 use super::budget::Budget;
+use super::ends::{End, Lists};
 use super::engine::{Edge, Engine, Input, Match, Outcome, Plan};
+use super::glance::Seen;
 use super::scratch::{Candidate, Scratch};
-use super::unit::{Accept, Automaton, Broken, Walk};
+use super::unit::{Automaton, Broken, Walk};
 use crate::rules::RuleIndex;
 
 /// Ends of one pattern that are tried, longest first, until its checks hold.
@@ -35,6 +39,13 @@ pub(super) struct Confirm<'s> {
     shortcuts: bool,
 }
 
+/// Of a group.
+#[derive(Clone, Copy)]
+enum Side {
+    Start,
+    End,
+}
+
 struct Found {
     begun: usize,
     matched: Match,
@@ -51,6 +62,8 @@ impl<'s> Confirm<'s> {
         scratch.next_start.clear();
         scratch.searched.clear();
         scratch.context.clear();
+        scratch.walked_back = None;
+        scratch.checked.clear();
         let settled = input.text.len();
         Confirm {
             engine,
@@ -87,30 +100,56 @@ impl<'s> Confirm<'s> {
 
     /// Hold from a place that may yet become a candidate, if its walk lives.
     pub(super) fn hold_if_alive(&mut self, candidate: Candidate) {
-        let mut accepts = std::mem::take(&mut self.scratch.accepts);
-        accepts.clear();
-        self.walk(candidate, &mut accepts);
-        self.scratch.accepts = accepts;
+        let mut ends = std::mem::take(&mut self.scratch.ends);
+        ends.clear();
+        self.walk(candidate, &mut ends);
+        self.scratch.ends = ends;
     }
 
     pub(super) fn candidate(&mut self, candidate: Candidate) {
-        if self.exhausted || self.idle(candidate) || !self.has_needs(candidate) {
+        if self.exhausted || self.idle(candidate) || !self.may_be(candidate) || !self.has_needs(candidate) {
             return;
         }
-        let mut accepts = std::mem::take(&mut self.scratch.accepts);
-        accepts.clear();
-        self.walk(candidate, &mut accepts);
-        if self.shortcuts {
-            self.drop_without_words(candidate, &mut accepts);
+        let mut ends = std::mem::take(&mut self.scratch.ends);
+        ends.clear();
+        self.walk(candidate, &mut ends);
+        if !ends.is_empty()
+            && let Some(unit) = self.engine.units.get(usize::from(candidate.unit))
+        {
+            self.scratch.tries.begin(unit.rules.len());
+            match unit.rules.as_slice() {
+                &[only] => ends.iter().rev().for_each(|end| self.end(0, only, candidate.at, end.at)),
+                rules => {
+                    let id = unit.automaton.id();
+                    if let Some(lists) = self.scratch.caches.take_lists(id) {
+                        self.lists(candidate.at, &ends, &lists, rules);
+                        self.scratch.caches.put_lists(id, lists);
+                    }
+                }
+            }
         }
-        // By pattern, longest first. Few walks end in more than one accept.
-        if accepts.len() > 1 {
-            accepts.sort_unstable_by_key(|accept| (accept.pattern, std::cmp::Reverse(accept.at)));
+        self.scratch.ends = ends;
+    }
+
+    /// The ends of many patterns. Most numbers are what some rule looks for behind a
+    /// word, and few stand behind any: where there is none, all those rules are done
+    /// with at once.
+    fn lists(&mut self, at: usize, ends: &[End], lists: &Lists, rules: &[RuleIndex]) {
+        let mut words = true;
+        let farthest = ends.iter().map(|end| lists.reach(end.list)).max().unwrap_or(0);
+        if farthest > 0 && self.shortcuts {
+            let to = ends.last().map_or(at, |end| end.at);
+            words = self.any_word((at.saturating_sub(farthest), to));
         }
-        for ends in accepts.chunk_by(|a, b| a.pattern == b.pattern) {
-            self.pattern(candidate, ends);
+        for end in ends.iter().rev() {
+            let patterns = lists.patterns(end.list, words);
+            self.spend(patterns.len());
+            for &pattern in patterns {
+                if let Some(&rule) = rules.get(usize::from(pattern)) {
+                    self.end(pattern, rule, at, end.at);
+                }
+            }
         }
-        self.scratch.accepts = accepts;
     }
 
     /// No rule of the unit can match here.
@@ -118,6 +157,31 @@ impl<'s> Confirm<'s> {
         let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return true };
         !unit.sight.has(self.input)
             || matches!(unit.rules.as_slice(), [only] if candidate.at < self.next_start(*only))
+    }
+
+    /// What stands here can be a match, and has a word before it if it can only be one
+    /// with that.
+    fn may_be(&mut self, candidate: Candidate) -> bool {
+        let unit = self.engine.units.get(usize::from(candidate.unit));
+        let glance = unit.and_then(|unit| Some((unit, unit.glance.as_ref()?)));
+        let Some((unit, glance)) = glance.filter(|_| self.shortcuts) else { return true };
+        let (text, at) = (self.input.text.as_bytes(), candidate.at);
+        match glance.see(text, at) {
+            Seen::Nothing => false,
+            // Where more text may follow, the walk says from where on it is held.
+            Seen::OnlyWithWord if self.input.at_end || at + unit.max_len < text.len() => {
+                self.any_word(glance.near(at))
+            }
+            Seen::OnlyWithWord | Seen::Something => true,
+        }
+    }
+
+    /// A word of any rule starts in `from..to`.
+    fn any_word(&mut self, near: (usize, usize)) -> bool {
+        let (text, context) = (self.input.text.as_bytes(), &self.engine.context);
+        let any = context.any_near(text, near, &mut self.scratch.context, &mut self.budget);
+        self.exhausted |= any.is_none();
+        any.unwrap_or(false)
     }
 
     /// Words without which no match starts here are near.
@@ -142,7 +206,7 @@ impl<'s> Confirm<'s> {
         self.scratch.next_start.get(rule.0)
     }
 
-    fn walk(&mut self, candidate: Candidate, accepts: &mut Vec<Accept>) {
+    fn walk(&mut self, candidate: Candidate, ends: &mut Vec<End>) {
         let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return };
         let text = self.input.text.as_bytes();
         let walk = unit.automaton.forward(
@@ -151,7 +215,7 @@ impl<'s> Confirm<'s> {
             candidate.at,
             unit.max_len,
             self.input.at_end,
-            accepts,
+            ends,
         );
         match walk {
             Ok(walk) => {
@@ -159,7 +223,7 @@ impl<'s> Confirm<'s> {
                     self.hold(candidate.at);
                 }
                 self.pay(&walk);
-                self.spend(accepts.len());
+                self.spend(ends.len());
             }
             Err(Broken) => self.exhausted = true,
         }
@@ -176,63 +240,53 @@ impl<'s> Confirm<'s> {
         }
     }
 
-    /// One pattern of a unit that can end at `ends`, longest first.
-    fn pattern(&mut self, candidate: Candidate, ends: &[Accept]) {
-        let unit = self.engine.units.get(usize::from(candidate.unit));
-        let pattern = ends.first().map_or(0, |end| end.pattern as usize);
-        let Some(&rule) = unit.and_then(|unit| unit.rules.get(pattern)) else { return };
-        let Some(plan) = self.plan(rule) else { return };
-        if !plan.sight.has(self.input) || candidate.at < self.next_start(rule) {
-            return;
-        }
-        self.spend(CANDIDATE_STEPS);
-        // Most numbers have no word of a rule near them: that is the cheapest
-        // to know, and spares the search for the group.
-        if self.shortcuts
-            && !self.may_have_context(
-                rule,
-                plan,
-                candidate.at,
-                ends.first().map_or(candidate.at, |end| end.at),
-            )
+    /// A pattern of a unit that can end at `to`. The longest come first.
+    #[inline(always)]
+    fn end(&mut self, pattern: u16, rule: RuleIndex, at: usize, to: usize) {
+        if let Some(&mut tries) = self.scratch.tries.count(pattern)
+            && tries < MAX_ENDS
+            && let Some(plan) = self.plan(rule)
+            && !self.exhausted
         {
-            return;
-        }
-        let in_reach = ends.iter().filter(|end| end.at - candidate.at <= plan.max_len);
-        for end in in_reach.take(MAX_ENDS) {
-            let range = match self.group(plan, candidate.at, end.at) {
-                Ok(Some(range)) => range,
-                Ok(None) => continue,
-                Err(Broken) => {
-                    self.exhausted = true;
-                    return;
-                }
-            };
-            if self.holds(plan, &range) {
-                self.scratch.next_start.set(rule.0, range.end);
-                self.found.push(Found { begun: candidate.at, matched: Match { rule, range } });
-                return;
+            let go_on = (tries > 0 || self.worth(rule, plan, at, to)) && self.try_end(rule, plan, at, to);
+            if let Some(tries) = self.scratch.tries.count(pattern) {
+                // What is beyond the rule's reach is no try.
+                let beyond = to - at > plan.max_len;
+                *tries = if go_on { (*tries + usize::from(!beyond)).max(1) } else { MAX_ENDS };
             }
         }
     }
 
-    /// Most numbers are what some rule looks for behind a word, and few stand behind
-    /// any: where there is none, all those rules are done with at once.
-    fn drop_without_words(&mut self, candidate: Candidate, accepts: &mut Vec<Accept>) {
-        let Some(unit) = self.engine.units.get(usize::from(candidate.unit)) else { return };
-        let reach = |accept: &Accept| {
-            let rule = unit.rules.get(accept.pattern as usize)?;
-            self.engine.plans.get(usize::from(rule.0))?.context.as_ref()?.reach()
-        };
-        let Some(farthest) = accepts.iter().filter_map(reach).max() else { return };
-        let from = candidate.at.saturating_sub(farthest);
-        let to = accepts.iter().map(|accept| accept.at).max().unwrap_or(candidate.at);
-        let (text, context) = (self.input.text.as_bytes(), &self.engine.context);
-        match context.any_near(text, (from, to), &mut self.scratch.context, &mut self.budget) {
-            Some(true) => {}
-            Some(false) => accepts.retain(|accept| reach(accept).is_none()),
-            None => self.exhausted = true,
+    /// Whether a match of the rule that ends at `to` or before is worth looking for.
+    fn worth(&mut self, rule: RuleIndex, plan: &Plan, at: usize, to: usize) -> bool {
+        if !plan.sight.has(self.input) || at < self.next_start(rule) {
+            return false;
         }
+        self.spend(CANDIDATE_STEPS);
+        // Most numbers have no word of a rule near them: that is the cheapest
+        // to know, and spares the search for the group.
+        !self.shortcuts || self.may_have_context(rule, plan, at, to)
+    }
+
+    /// False: the rule is done with here.
+    fn try_end(&mut self, rule: RuleIndex, plan: &Plan, at: usize, to: usize) -> bool {
+        if to - at > plan.max_len {
+            return true;
+        }
+        let range = match self.group(plan, at, to) {
+            Ok(Some(range)) => range,
+            Ok(None) => return true,
+            Err(Broken) => {
+                self.exhausted = true;
+                return false;
+            }
+        };
+        if !self.holds(plan, &range) {
+            return true;
+        }
+        self.scratch.next_start.set(rule.0, range.end);
+        self.found.push(Found { begun: at, matched: Match { rule, range } });
+        false
     }
 
     /// False: no match of this rule within `from..to` has the words it wants.
@@ -259,12 +313,12 @@ impl<'s> Confirm<'s> {
     ) -> Result<Option<std::ops::Range<usize>>, Broken> {
         let start = match &plan.split.start {
             Edge::Fixed(lead) => Some(from + lead),
-            Edge::Walk(automata) => self.meet(automata, from, to, |places| places.min())?,
+            Edge::Walk(automata) => self.meet(automata, from, to, Side::Start)?,
         };
         let Some(start) = start else { return Ok(None) };
         let end = match &plan.split.end {
             Edge::Fixed(trail) => to.checked_sub(*trail),
-            Edge::Walk(automata) => self.meet(automata, start, to, |places| places.max())?,
+            Edge::Walk(automata) => self.meet(automata, start, to, Side::End)?,
         };
         let text = self.input.text;
         let range = end.map(|end| start..end).filter(|r| r.start < r.end);
@@ -272,33 +326,85 @@ impl<'s> Confirm<'s> {
     }
 
     /// One of the places where the first automaton, forward from `from`, and the
-    /// second, backward from `to`, both can end.
+    /// second, backward from `to`, both can end. What lies outside the group is walked
+    /// first: both together match, and where it leaves one place, that is the one.
     fn meet(
         &mut self,
-        automata: &[Automaton; 2],
+        automata: &[Arc<Automaton>; 2],
         from: usize,
         to: usize,
-        choose: impl Fn(&mut dyn Iterator<Item = usize>) -> Option<usize>,
+        side: Side,
     ) -> Result<Option<usize>, Broken> {
-        // The bytes beyond `to` are there for `\b` and `$`.
-        let (text, caches) = (self.input.text.as_bytes(), &mut self.scratch.caches);
-        let [mut one, mut other] = std::mem::take(&mut self.scratch.splits);
-        one.clear();
-        other.clear();
-        let [forward, backward] = automata;
-        let there = forward.forward(caches, text, from, to.saturating_sub(from), true, &mut one)?;
-        let back = backward.backward(caches, text, to, from, &mut other)?;
-        let place = choose(&mut common(&one, &other));
-        self.scratch.splits = [one, other];
-        self.pay(&there.and(back));
         self.spend(CANDIDATE_STEPS);
+        let [forward, backward] = automata;
+        let mut splits = std::mem::take(&mut self.scratch.splits);
+        let [there, back] = &mut splits;
+        let place = match side {
+            Side::Start => {
+                self.walk_there(forward, from, to, there)?;
+                if let [only] = there.as_slice() {
+                    Some(only.at)
+                } else {
+                    self.walk_back(backward, from, to, back)?;
+                    common(there, back).min()
+                }
+            }
+            Side::End => {
+                self.walk_back(backward, from, to, back)?;
+                if let [only] = back.as_slice() {
+                    Some(only.at)
+                } else {
+                    self.walk_there(forward, from, to, there)?;
+                    common(there, back).max()
+                }
+            }
+        };
+        self.scratch.splits = splits;
         Ok(place)
+    }
+
+    fn walk_there(
+        &mut self,
+        automaton: &Automaton,
+        from: usize,
+        to: usize,
+        ends: &mut Vec<End>,
+    ) -> Result<(), Broken> {
+        // The bytes beyond `to` are there for `\b` and `$`.
+        let text = self.input.text.as_bytes();
+        ends.clear();
+        let caches = &mut self.scratch.caches;
+        let walk = automaton.forward(caches, text, from, to.saturating_sub(from), true, ends)?;
+        self.pay(&walk);
+        Ok(())
+    }
+
+    fn walk_back(
+        &mut self,
+        automaton: &Automaton,
+        from: usize,
+        to: usize,
+        ends: &mut Vec<End>,
+    ) -> Result<(), Broken> {
+        // Most rules of a number end alike, and many of them end here.
+        let walked = Some((automaton.id(), from, to));
+        if self.scratch.walked_back == walked {
+            return Ok(());
+        }
+        self.scratch.walked_back = None;
+        ends.clear();
+        let text = self.input.text.as_bytes();
+        let walk = automaton.backward(&mut self.scratch.caches, text, to, from, ends)?;
+        self.scratch.walked_back = walked;
+        self.pay(&walk);
+        Ok(())
     }
 
     fn holds(&mut self, plan: &Plan, range: &std::ops::Range<usize>) -> bool {
         let Some(matched) = self.input.text.get(range.clone()) else { return false };
         self.spend(CANDIDATE_STEPS + CHECK_STEPS * matched.len() * plan.checks.len());
-        if !plan.checks.iter().all(|check| check.holds(matched)) {
+        let checked = &mut self.scratch.checked;
+        if !plan.checks.iter().all(|check| checked.holds(check, matched, range)) {
             return false;
         }
         let Some(wanted) = &plan.context else { return true };
@@ -332,24 +438,29 @@ impl<'s> Confirm<'s> {
         let text = self.input.text;
         if self.exhausted || self.input.at_end {
             self.settled = text.len();
-        }
-        // A match must not straddle the end of settled text: what is settled is
-        // sent, and edited before. From the last end down, each match that
-        // straddles moves it before the place its walk began.
-        crate::order::sort_by_key(&mut self.found, |f| std::cmp::Reverse(f.matched.range.end));
-        for found in &self.found {
-            if found.matched.range.end > self.settled {
-                self.settled = self.settled.min(found.begun);
-            }
+        } else {
+            self.settle_found();
         }
         self.settled = floor(text, self.settled.max(self.input.skip_before.min(text.len())));
         let first = self.out.len();
         let settled = self.settled;
         self.out.extend(self.found.drain(..).map(|f| f.matched).filter(|m| m.range.end <= settled));
         if let Some(new) = self.out.get_mut(first..) {
-            crate::order::sort_by_key(new, |m| (m.range.start, m.range.end, m.rule));
+            crate::order::sort_nearly_sorted(new, |m| (m.range.start, m.range.end, m.rule));
         }
         Outcome { settled, budget_exhausted: self.exhausted }
+    }
+
+    /// A match must not straddle the end of settled text: what is settled is sent, and
+    /// edited before. From the last end down, each match that straddles moves it before
+    /// the place its walk began.
+    fn settle_found(&mut self) {
+        crate::order::sort_by_key(&mut self.found, |f| std::cmp::Reverse(f.matched.range.end));
+        for found in &self.found {
+            if found.matched.range.end > self.settled {
+                self.settled = self.settled.min(found.begun);
+            }
+        }
     }
 }
 
@@ -364,7 +475,7 @@ fn ceil(text: &str, at: usize) -> usize {
 }
 
 /// Places that are in both lists.
-fn common(one: &[Accept], other: &[Accept]) -> impl Iterator<Item = usize> {
+fn common(one: &[End], other: &[End]) -> impl Iterator<Item = usize> {
     // Backward walks give their places in falling order, forward ones in rising.
     let mut falling = other.iter().rev().map(|a| a.at).peekable();
     one.iter().map(|a| a.at).filter(move |&at| {

@@ -228,8 +228,25 @@ impl ContextWords {
         Some(good && !bad)
     }
 
-    /// Finds the words that start in `first..at`, and a few more.
+    /// Finds the words that start in `first..at`.
+    #[inline(always)]
     fn find_until(
+        &self,
+        text: &[u8],
+        first: usize,
+        at: usize,
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<()> {
+        if found.from <= first && first <= found.to && at <= found.to {
+            return Some(());
+        }
+        self.search(text, first, at, found, budget)
+    }
+
+    /// The same, and a few more.
+    #[inline(never)]
+    fn search(
         &self,
         text: &[u8],
         first: usize,

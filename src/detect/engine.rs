@@ -1,5 +1,6 @@
 //! The compiled rules, and a scan of one text with them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::anchors;
@@ -7,6 +8,7 @@ use super::budget::Budget;
 use super::checks::Check;
 use super::confirm::Confirm;
 use super::context::{ContextWords, Wanted};
+use super::glance::{Glance, Glanced};
 use super::literals::{Literal, Literals};
 use super::needs::Needs;
 use super::scratch::{Candidate, Candidates, Scratch};
@@ -110,6 +112,8 @@ pub(super) struct Unit {
     pub(super) max_len: usize,
     /// Where some rule here looks.
     pub(super) sight: Sight,
+    /// Of several rules: which of them may match, by a look at the first bytes.
+    pub(super) glance: Option<Glance>,
     /// Words without which nothing here matches.
     pub(super) needs: Option<Needs>,
 }
@@ -138,7 +142,7 @@ pub(super) enum Edge {
     Fixed(usize),
     /// Where what lies outside can meet what lies inside: the first walks forward,
     /// the second backward.
-    Walk(Box<[Automaton; 2]>),
+    Walk([Arc<Automaton>; 2]),
 }
 
 impl Engine {
@@ -270,6 +274,8 @@ impl Engine {
 #[derive(Default)]
 struct Compiler {
     automata: usize,
+    /// Those that walk backward over a trail: most rules of numbers have the same.
+    trails: Vec<(regex_syntax::hir::Hir, Arc<Automaton>)>,
     errors: Vec<RuleError>,
 }
 
@@ -296,14 +302,14 @@ impl Compiler {
                     next,
                 }));
                 let needs = near.needs.as_ref().map(Needs::new);
-                units.push(Unit { needs, ..self.unit(&[(index, rule)]) });
+                units.push(Unit { needs, ..self.unit(&[(index, rule)], &plans) });
             }
         }
         for (kind, slot) in anchors::KINDS.into_iter().zip(&mut anchors) {
             let together: Vec<_> = rules.iter().filter(|(_, r)| r.start == Start::Anchor(kind)).collect();
             if !together.is_empty() {
                 *slot = Some(units.len() as u16);
-                units.push(self.unit(&together));
+                units.push(self.unit(&together, &plans));
             }
         }
         if !self.errors.is_empty() {
@@ -316,9 +322,23 @@ impl Compiler {
         Ok(Engine { id, literals: Literals::new(literals), anchors, units, plans, context, look_behind })
     }
 
-    fn unit(&mut self, rules: &[(RuleIndex, &LoadedRule)]) -> Unit {
+    fn unit(&mut self, rules: &[(RuleIndex, &LoadedRule)], plans: &[Plan]) -> Unit {
+        let reach = |(index, _): &(RuleIndex, &LoadedRule)| {
+            plans.get(usize::from(index.0))?.context.as_ref().and_then(Wanted::reach)
+        };
+        let patterns = rules.iter().map(|(_, r)| r.shape.full()).collect();
+        let reaches: Vec<usize> = rules.iter().map(|rule| reach(rule).unwrap_or(0)).collect();
+        let glanced = |((_, rule), &reach): (&(RuleIndex, &LoadedRule), &usize)| Glanced {
+            heads: rule.shape.heads(),
+            min_len: rule.shape.full().properties().minimum_len().unwrap_or(0),
+            reach,
+            lead: rule.shape.lead.properties().maximum_len().unwrap_or(rule.max_len),
+        };
+        let glance =
+            (rules.len() > 1).then(|| Glance::new(rules.iter().zip(&reaches).map(glanced).collect()));
         Unit {
-            automaton: self.automaton(rules.iter().map(|(_, r)| r.shape.full()).collect(), false),
+            glance,
+            automaton: self.automaton(patterns, false).wanting(reaches),
             rules: rules.iter().map(|(index, _)| *index).collect(),
             max_len: rules.iter().map(|(_, r)| r.max_len).max().unwrap_or(0),
             sight: Sight::of_all(rules.iter().map(|(_, rule)| *rule)),
@@ -344,15 +364,31 @@ impl Compiler {
             let properties = hir.properties();
             properties.minimum_len().filter(|&min| properties.maximum_len() == Some(min))
         };
-        let mut edge = |side: &regex_syntax::hir::Hir, forward: Vec<_>, backward: Vec<_>| match fixed(side) {
-            Some(bytes) => Edge::Fixed(bytes),
-            None => Edge::Walk(Box::new([self.automaton(forward, false), self.automaton(backward, true)])),
-        };
-        let rest = regex_syntax::hir::Hir::concat(vec![shape.body.clone(), shape.trail.clone()]);
-        Split {
-            start: edge(&shape.lead, vec![shape.lead.clone()], vec![rest]),
-            end: edge(&shape.trail, vec![shape.body.clone()], vec![shape.trail.clone()]),
+        let start = fixed(&shape.lead).map_or_else(
+            || {
+                let rest = regex_syntax::hir::Hir::concat(vec![shape.body.clone(), shape.trail.clone()]);
+                let lead = self.automaton(vec![shape.lead.clone()], false);
+                Edge::Walk([Arc::new(lead), Arc::new(self.automaton(vec![rest], true))])
+            },
+            Edge::Fixed,
+        );
+        let end = fixed(&shape.trail).map_or_else(
+            || {
+                let body = self.automaton(vec![shape.body.clone()], false);
+                Edge::Walk([Arc::new(body), self.trail(&shape.trail)])
+            },
+            Edge::Fixed,
+        );
+        Split { start, end }
+    }
+
+    fn trail(&mut self, trail: &regex_syntax::hir::Hir) -> Arc<Automaton> {
+        if let Some((_, known)) = self.trails.iter().find(|(hir, _)| hir == trail) {
+            return known.clone();
         }
+        let new = Arc::new(self.automaton(vec![trail.clone()], true));
+        self.trails.push((trail.clone(), new.clone()));
+        new
     }
 
     fn automaton(&mut self, patterns: Vec<regex_syntax::hir::Hir>, reverse: bool) -> Automaton {

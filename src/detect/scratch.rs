@@ -3,9 +3,11 @@
 use regex_automata::hybrid::dfa::{Cache, DFA};
 
 use super::budget::FREE_STATE_BYTES;
+use super::checks::Checked;
 use super::context::ContextHits;
+use super::ends::{End, Lists};
 use super::needs::Searched;
-use super::unit::{Accept, Broken};
+use super::unit::Broken;
 
 /// Buffers and automaton states that outlive a scan. Holds no text.
 #[derive(Debug, Default)]
@@ -14,8 +16,13 @@ pub struct Scratch {
     pub(super) engine: u64,
     pub(super) caches: Caches,
     pub(super) candidates: Candidates,
-    pub(super) accepts: Vec<Accept>,
-    pub(super) splits: [Vec<Accept>; 2],
+    pub(super) ends: Vec<End>,
+    pub(super) splits: [Vec<End>; 2],
+    /// The automaton whose backward walk the second of `splits` is of, and from where
+    /// to where, in this text.
+    pub(super) walked_back: Option<(usize, usize, usize)>,
+    pub(super) tries: Tries,
+    pub(super) checked: Checked,
     /// Where each rule may match next.
     pub(super) next_start: Sparse<usize>,
     /// What each unit's search for words came to.
@@ -95,27 +102,81 @@ impl Candidates {
     }
 }
 
+/// How often each pattern was tried at one candidate.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    candidate: u64,
+    /// The candidate of the last try, and how many of that there were.
+    of: Vec<(u64, usize)>,
+}
+
+impl Tries {
+    /// The tries of another candidate, with so many patterns.
+    pub(super) fn begin(&mut self, patterns: usize) {
+        self.candidate += 1;
+        if self.of.len() < patterns {
+            self.of.resize(patterns, (0, 0));
+        }
+    }
+
+    /// How often `pattern` was tried before, of which there may be `more`.
+    #[inline(always)]
+    pub(super) fn count(&mut self, pattern: u16) -> Option<&mut usize> {
+        let (candidate, count) = self.of.get_mut(usize::from(pattern))?;
+        if *candidate != self.candidate {
+            (*candidate, *count) = (self.candidate, 0);
+        }
+        Some(count)
+    }
+}
+
+/// What walks of one automaton left for the next.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) cache: Cache,
+    /// Out on loan while they are read.
+    pub(super) lists: Option<Box<Lists>>,
+}
+
 /// States of lazy automata, by automaton.
 #[derive(Debug, Default)]
-pub(super) struct Caches(Vec<Option<Box<Cache>>>);
+pub(super) struct Caches(Vec<Option<Box<Kept>>>);
 
 impl Caches {
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The cache of automaton `id`.
-    pub(super) fn get(&mut self, id: usize, dfa: &DFA) -> Result<&mut Cache, Broken> {
+    /// What automaton `id` left.
+    pub(super) fn get(&mut self, id: usize, dfa: &DFA) -> Result<&mut Kept, Broken> {
         if id >= self.0.len() {
             self.0.resize_with(id + 1, || None);
         }
         let slot = self.0.get_mut(id).ok_or(Broken)?;
-        Ok(slot.get_or_insert_with(|| Box::new(dfa.create_cache())))
+        let new = || Box::new(Kept { cache: dfa.create_cache(), lists: None });
+        Ok(slot.get_or_insert_with(new))
+    }
+
+    /// The lists of automaton `id`, to be put back before it walks again.
+    pub(super) fn take_lists(&mut self, id: usize) -> Option<Box<Lists>> {
+        self.0.get_mut(id)?.as_mut()?.lists.take()
+    }
+
+    pub(super) fn put_lists(&mut self, id: usize, lists: Box<Lists>) {
+        if let Some(Some(kept)) = self.0.get_mut(id) {
+            kept.lists = Some(lists);
+        }
     }
 
     /// Bytes that all caches take.
     pub(super) fn memory_usage(&self) -> usize {
-        self.0.iter().flatten().map(|cache| cache.memory_usage()).sum()
+        self.0
+            .iter()
+            .flatten()
+            .map(|kept| {
+                kept.cache.memory_usage() + kept.lists.as_ref().map_or(0, |lists| lists.memory_usage())
+            })
+            .sum()
     }
 }
 

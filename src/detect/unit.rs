@@ -8,7 +8,8 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::Hir;
 
-use super::scratch::Caches;
+use super::ends::{End, Lists};
+use super::scratch::{Caches, Kept};
 use crate::limits::MAX_PATTERN_NFA_BYTES;
 
 /// States of one automaton are forgotten and found again beyond this.
@@ -20,6 +21,8 @@ pub(super) struct Automaton {
     /// Where its cache lies in [`Caches`].
     id: usize,
     patterns: Vec<Hir>,
+    /// Of each pattern, how far before a match its words may start; 0 if it wants none.
+    reaches: Vec<usize>,
     reverse: bool,
     dfa: OnceLock<Option<DFA>>,
 }
@@ -27,13 +30,6 @@ pub(super) struct Automaton {
 /// An automaton could not be built or stepped: the scan fails closed.
 #[derive(Debug)]
 pub(super) struct Broken;
-
-/// A place where a pattern of an automaton can end (or start, in reverse).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Accept {
-    pub(super) pattern: u32,
-    pub(super) at: usize,
-}
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +41,19 @@ pub(super) struct Walk {
     pub(super) alive: bool,
 }
 
-impl Walk {
-    /// What both cost.
-    pub(super) fn and(self, other: Walk) -> Walk {
-        Walk { steps: self.steps + other.steps, built: self.built + other.built, alive: false }
-    }
-}
-
 impl Automaton {
     pub(super) fn new(id: usize, patterns: Vec<Hir>, reverse: bool) -> Automaton {
-        Automaton { id, patterns, reverse, dfa: OnceLock::new() }
+        Automaton { id, patterns, reaches: Vec::new(), reverse, dfa: OnceLock::new() }
+    }
+
+    /// The same, with the reach of each pattern's words.
+    pub(super) fn wanting(self, reaches: Vec<usize>) -> Automaton {
+        Automaton { reaches, ..self }
+    }
+
+    /// Which lists are of this automaton in [`Caches`].
+    pub(super) const fn id(&self) -> usize {
+        self.id
     }
 
     /// Builds the automaton now; the error is for the author.
@@ -80,8 +79,15 @@ impl Automaton {
         self.dfa.get_or_init(|| self.build().ok()).as_ref().ok_or(Broken)
     }
 
+    fn walker<'a>(&'a self, dfa: &'a DFA, caches: &'a mut Caches) -> Result<Walker<'a>, Broken> {
+        let Kept { cache, lists } = caches.get(self.id, dfa)?;
+        let lists = (self.patterns.len() > 1).then(|| lists.get_or_insert_default().as_mut());
+        let lists = lists.map(Lists::begin);
+        Ok(Walker { dfa, cache, lists, reaches: &self.reaches, before: None })
+    }
+
     /// Walks forward from `from`, `max_len` bytes at most, and adds every place
-    /// where a pattern ends to `accepts`.
+    /// where a pattern ends to `ends`.
     pub(super) fn forward(
         &self,
         caches: &mut Caches,
@@ -89,27 +95,27 @@ impl Automaton {
         from: usize,
         max_len: usize,
         at_end: bool,
-        accepts: &mut Vec<Accept>,
+        ends: &mut Vec<End>,
     ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
-        let mut walker = Walker { dfa, cache: caches.get(self.id, dfa)?, before: None };
-        let (steps, alive) = walker.forward(text, from, max_len, at_end, accepts)?;
+        let mut walker = self.walker(dfa, caches)?;
+        let (steps, alive) = walker.forward(text, from, max_len, at_end, ends)?;
         Ok(Walk { steps, built: walker.built(), alive })
     }
 
     /// Walks backward from `from` down to `floor`, and adds every place where a
-    /// pattern starts to `accepts`.
+    /// pattern starts to `ends`.
     pub(super) fn backward(
         &self,
         caches: &mut Caches,
         text: &[u8],
         from: usize,
         floor: usize,
-        accepts: &mut Vec<Accept>,
+        ends: &mut Vec<End>,
     ) -> Result<Walk, Broken> {
         let dfa = self.dfa()?;
-        let mut walker = Walker { dfa, cache: caches.get(self.id, dfa)?, before: None };
-        let steps = walker.backward(text, from, floor, accepts)?;
+        let mut walker = self.walker(dfa, caches)?;
+        let steps = walker.backward(text, from, floor, ends)?;
         Ok(Walk { steps, built: walker.built(), alive: false })
     }
 }
@@ -120,6 +126,9 @@ type State = regex_automata::hybrid::LazyStateID;
 struct Walker<'a> {
     dfa: &'a DFA,
     cache: &'a mut Cache,
+    /// Where one pattern is all there is, nothing tells which.
+    lists: Option<&'a mut Lists>,
+    reaches: &'a [usize],
     /// What the cache held before the first state that may have been built. Few
     /// walks build any. States to start in are not counted: an automaton has six.
     before: Option<Size>,
@@ -139,19 +148,22 @@ impl Walker<'_> {
                 return Ok(next);
             }
         }
-        self.next_special(state, Some(byte))
+        self.about_to_build();
+        self.dfa.next_state(self.cache, state, byte).map_err(|_| Broken)
     }
 
-    /// The next state where one of both is special, or not built yet. None: the
-    /// end of the text.
-    #[inline(never)]
-    fn next_special(&mut self, state: State, byte: Option<u8>) -> Result<State, Broken> {
-        self.before.get_or_insert_with(|| Size::of(self.cache));
-        let next = match byte {
-            Some(byte) => self.dfa.next_state(self.cache, state, byte),
-            None => self.dfa.next_eoi_state(self.cache, state),
-        };
-        next.map_err(|_| Broken)
+    /// The state after the last byte of the text.
+    fn next_at_end(&mut self, state: State) -> Result<State, Broken> {
+        self.about_to_build();
+        self.dfa.next_eoi_state(self.cache, state).map_err(|_| Broken)
+    }
+
+    /// The next state may be new.
+    #[inline(always)]
+    fn about_to_build(&mut self) {
+        if self.before.is_none() {
+            self.before = Some(Size::of(self.cache));
+        }
     }
 
     /// Bytes of states that were built.
@@ -166,7 +178,7 @@ impl Walker<'_> {
         from: usize,
         max_len: usize,
         at_end: bool,
-        accepts: &mut Vec<Accept>,
+        ends: &mut Vec<End>,
     ) -> Result<(usize, bool), Broken> {
         let mut state = self.start(from.checked_sub(1).and_then(|i| text.get(i).copied()))?;
         // An automaton tells of a match one byte after its end.
@@ -175,7 +187,7 @@ impl Walker<'_> {
             state = self.next(state, byte)?;
             if state.is_tagged() {
                 if state.is_match() {
-                    self.push_accepts(state, at, accepts);
+                    self.push_end(state, at, ends);
                 } else if state.is_dead() {
                     return Ok((at + 1 - from, false));
                 }
@@ -186,9 +198,9 @@ impl Walker<'_> {
             return Ok((steps, false));
         }
         if at_end {
-            state = self.next_special(state, None)?;
+            state = self.next_at_end(state)?;
             if state.is_match() {
-                self.push_accepts(state, stop, accepts);
+                self.push_end(state, stop, ends);
             }
         }
         Ok((steps, !at_end && self.can_go_on(state)?))
@@ -200,23 +212,23 @@ impl Walker<'_> {
         text: &[u8],
         from: usize,
         floor: usize,
-        accepts: &mut Vec<Accept>,
+        ends: &mut Vec<End>,
     ) -> Result<usize, Broken> {
         let mut state = self.start(text.get(from).copied())?;
         for (i, &byte) in text.get(floor..from).unwrap_or_default().iter().enumerate().rev() {
             state = self.next(state, byte)?;
             if state.is_match() {
-                self.push_accepts(state, floor + i + 1, accepts);
+                self.push_end(state, floor + i + 1, ends);
             } else if state.is_dead() {
                 return Ok(from - floor - i);
             }
         }
         state = match floor.checked_sub(1).and_then(|i| text.get(i)) {
             Some(&byte) => self.next(state, byte)?,
-            None => self.next_special(state, None)?,
+            None => self.next_at_end(state)?,
         };
         if state.is_match() {
-            self.push_accepts(state, floor, accepts);
+            self.push_end(state, floor, ends);
         }
         Ok(from - floor)
     }
@@ -228,17 +240,20 @@ impl Walker<'_> {
             return Ok(true);
         }
         for byte in self.dfa.byte_classes().representatives(0u8..=255).filter_map(|unit| unit.as_u8()) {
-            if !self.next_special(state, Some(byte))?.is_dead() {
+            if !self.next(state, byte)?.is_dead() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn push_accepts(&self, state: State, at: usize, accepts: &mut Vec<Accept>) {
-        for i in 0..self.dfa.match_len(self.cache, state) {
-            accepts.push(Accept { pattern: self.dfa.match_pattern(self.cache, state, i).as_u32(), at });
-        }
+    #[inline(always)]
+    fn push_end(&mut self, state: State, at: usize, ends: &mut Vec<End>) {
+        let list = match &mut self.lists {
+            Some(lists) => lists.of(self.dfa, self.cache, state, self.reaches),
+            None => 0,
+        };
+        ends.push(End { at, list });
     }
 }
 
@@ -271,14 +286,14 @@ mod tests {
         let pattern = Hir::concat(vec![regex_syntax::parse("[a-z]{2,9}[0-9]{1,9}").unwrap()]);
         for reverse in [false, true] {
             let automaton = Automaton::new(0, vec![pattern.clone()], reverse);
-            let (mut caches, mut accepts) = (Caches::default(), Vec::new());
+            let (mut caches, mut ends) = (Caches::default(), Vec::new());
             let mut walk = |text: &[u8]| {
-                accepts.clear();
+                ends.clear();
                 let walk = match reverse {
-                    false => automaton.forward(&mut caches, text, 0, text.len(), true, &mut accepts),
-                    true => automaton.backward(&mut caches, text, text.len(), 0, &mut accepts),
+                    false => automaton.forward(&mut caches, text, 0, text.len(), true, &mut ends),
+                    true => automaton.backward(&mut caches, text, text.len(), 0, &mut ends),
                 };
-                assert!(!accepts.is_empty());
+                assert!(!ends.is_empty());
                 walk.unwrap().built
             };
             assert!(walk(b"abc123") > 0, "{reverse}");

@@ -9,6 +9,7 @@ use regex_syntax::hir::{
 
 use super::follow::{ByteSet, follow};
 use super::gate::{Gate, gate};
+use super::heads::{HEAD_PLACES, heads};
 use super::needs::{Needs, needs};
 use crate::limits::MAX_PATTERN_BYTES;
 
@@ -142,6 +143,11 @@ impl Shape {
             gate: gate(&folded, max_len),
             needs: needs(&folded, max_len),
         }
+    }
+
+    /// The bytes that can stand at the first places of a match.
+    pub(crate) fn heads(&self) -> [ByteSet; HEAD_PLACES] {
+        heads(&self.full())
     }
 
     /// Every match starts at a word boundary.

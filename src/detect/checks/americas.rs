@@ -1,7 +1,7 @@
 //! Numbers of the Americas: `ar_cuit`, `br_cnpj`, `br_cpf`, `ca_sin`, `cl_rut`,
 //! `co_nit`, `mx_curp`.
 
-use super::digits::{all_same, digits, exactly, weighted};
+use super::digits::{Few, all_same, exactly, first, upper, weighted};
 use super::luhn;
 
 /// Argentina: CUIT and CUIL.
@@ -29,12 +29,7 @@ pub(super) fn cpf(text: &str) -> bool {
 /// Brazil: CNPJ of companies; letters since 2026 (Instrução Normativa RFB
 /// 2.229/2024), a letter counting its ASCII code less 48.
 pub(super) fn cnpj(text: &str) -> bool {
-    let all: Vec<u32> = text
-        .bytes()
-        .filter(u8::is_ascii_alphanumeric)
-        .map(|b| u32::from(b.to_ascii_uppercase()) - 48)
-        .take(15)
-        .collect();
+    let all: Few<u32> = upper(text, 15).into_iter().map(|b| u32::from(b) - 48).collect();
     let (14, [.., one, two]) = (all.len(), all.as_slice()) else { return false };
     let check = |weights: &[u32]| match weighted(&all, weights) % 11 {
         0 | 1 => 0,
@@ -52,8 +47,7 @@ pub(super) fn sin(text: &str) -> bool {
 
 /// Chile: RUT and RUN, seven or eight digits, check digit or K.
 pub(super) fn rut(text: &str) -> bool {
-    let mut all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(10).collect();
+    let mut all = upper(text, 10);
     let (8 | 9, Some(check)) = (all.len(), all.pop()) else { return false };
     if !all.iter().all(u8::is_ascii_digit) || all.windows(2).all(|w| matches!(w, [a, b] if a == b)) {
         return false;
@@ -65,7 +59,7 @@ pub(super) fn rut(text: &str) -> bool {
 
 /// Colombia: NIT, eight to fifteen digits and a check digit.
 pub(super) fn nit(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(17).collect();
+    let all = first(text, 17);
     let (9..=16, [body @ .., check]) = (all.len(), all.as_slice()) else { return false };
     let weights = [3, 7, 13, 17, 19, 23, 29, 37, 41, 43, 47, 53, 59, 67, 71];
     let sum: u32 = body.iter().rev().zip(weights).map(|(d, w)| d * w).sum();
@@ -75,8 +69,9 @@ pub(super) fn nit(text: &str) -> bool {
 
 /// Mexico: CURP, eighteen characters; the order of letters has Ñ after N.
 pub(super) fn curp(text: &str) -> bool {
-    let all: Vec<u32> = text
+    let all: Few<u32> = text
         .bytes()
+        .take(18)
         .map_while(|b| match b.to_ascii_uppercase() {
             d @ b'0'..=b'9' => Some(u32::from(d - b'0')),
             l @ b'A'..=b'N' => Some(u32::from(l - b'A') + 10),

@@ -2,21 +2,17 @@
 //! `in_pan`, `jp_my_number`, `kr_rrn`, `my_nric`, `sg_nric`, `th_id`, `tw_id`.
 
 use super::date::is_day;
-use super::digits::{all_same, exactly, number, weighted};
+use super::digits::{Few, all_same, exactly, number, upper, weighted};
 use super::{luhn, verhoeff};
-
-fn upper(text: &str) -> Vec<u8> {
-    text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(20).collect()
-}
 
 /// China: GB 11643-1999, ISO 7064 MOD 11-2, with a birth date.
 pub(super) fn resident_id(text: &str) -> bool {
-    let all = upper(text);
+    let all = upper(text, 20);
     let ([body @ .., check], 18) = (all.as_slice(), all.len()) else { return false };
     if !body.iter().all(u8::is_ascii_digit) {
         return false;
     }
-    let body: Vec<u32> = body.iter().map(|b| u32::from(b - b'0')).collect();
+    let body: Few<u32> = body.iter().map(|b| u32::from(b - b'0')).collect();
     let date = |from: usize, to: usize| number(body.get(from..to).unwrap_or_default()) as u32;
     let plausible = (1800..2100).contains(&date(6, 10)) && is_day(date(6, 10), date(10, 12), date(12, 14));
     let sum = weighted(&body, &[7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]);
@@ -25,7 +21,7 @@ pub(super) fn resident_id(text: &str) -> bool {
 
 /// Hong Kong: one or two letters, six digits, check digit or A.
 pub(super) fn hk_id(text: &str) -> bool {
-    let all = upper(text);
+    let all = upper(text, 20);
     let (letters, rest) = match all.as_slice() {
         [a @ b'A'..=b'Z', rest @ ..] if rest.len() == 7 => ((36, u32::from(a - b'A') + 10), rest),
         [a @ b'A'..=b'Z', b @ b'A'..=b'Z', rest @ ..] if rest.len() == 7 => {
@@ -57,7 +53,7 @@ pub(super) fn aadhaar(text: &str) -> bool {
 
 /// India: permanent account number; the fourth letter names the kind of holder.
 pub(super) fn pan(text: &str) -> bool {
-    let all = upper(text);
+    let all = upper(text, 20);
     let [a, b, c, kind, name, digits @ .., check] = all.as_slice() else { return false };
     [a, b, c, name, check].iter().all(|l| l.is_ascii_alphabetic())
         && b"ABCFGHJLPT".contains(kind)
@@ -68,7 +64,7 @@ pub(super) fn pan(text: &str) -> bool {
 
 /// India: GSTIN, state, PAN, entity, Z, check character by Luhn mod 36.
 pub(super) fn gstin(text: &str) -> bool {
-    let all = upper(text);
+    let all = upper(text, 20);
     let value = |b: &u8| if b.is_ascii_digit() { u32::from(b - b'0') } else { u32::from(b - b'A') + 10 };
     let ([body @ .., check], 15) = (all.as_slice(), all.len()) else { return false };
     let sum: u32 = body
@@ -109,7 +105,7 @@ pub(super) fn my_nric(text: &str) -> bool {
 
 /// Singapore: NRIC and FIN.
 pub(super) fn nric(text: &str) -> bool {
-    let all = upper(text);
+    let all = upper(text, 20);
     let ([series, digits @ .., check], 9) = (all.as_slice(), all.len()) else { return false };
     if !digits.iter().all(u8::is_ascii_digit) {
         return false;
@@ -139,7 +135,7 @@ pub(super) fn th_id(text: &str) -> bool {
 /// Taiwan: a letter and nine digits.
 pub(super) fn tw_id(text: &str) -> bool {
     const ORDER: &[u8; 26] = b"ABCDEFGHJKLMNPQRSTUVXYWZIO";
-    let all = upper(text);
+    let all = upper(text, 20);
     let ([letter, sex @ (b'1' | b'2' | b'8' | b'9'), rest @ ..], 10) = (all.as_slice(), all.len()) else {
         return false;
     };

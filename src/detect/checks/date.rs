@@ -1,12 +1,14 @@
 //! `date`: a day that exists, in any usual order of day, month and year;
 //! `not_epoch`: no time in milliseconds.
 
-use super::digits::digits;
+use super::digits::{Few, digits};
 
 /// Three numbers with separators (`31.12.1999`, `12/31/99`, `1999-12-31`), or
 /// eight digits, that are a day in some order, in the years 1900 to 2099.
 pub(super) fn date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|p| !p.is_empty()).collect();
+    // Four are too many already.
+    let parts: Few<&str> =
+        text.split(|c: char| !c.is_ascii_digit()).filter(|p| !p.is_empty()).take(4).collect();
     let number = |part: &str| digits(part).take(5).fold(0, |n, d| n * 10 + d);
     match parts.as_slice() {
         [one] if one.len() == 8 => {

@@ -1,6 +1,6 @@
 //! `de_steuer_id`, `de_ausweis`, `de_rente`: numbers of Germany.
 
-use super::digits::{MAX_DIGITS, digits, exactly};
+use super::digits::{MAX_DIGITS, digits, exactly, upper};
 
 /// Identifikationsnummer, § 139b AO: ISO 7064 MOD 11,10; of the first ten
 /// digits none stands more than thrice. That one of them stands twice or thrice
@@ -28,8 +28,7 @@ pub(super) fn mod_11_10(text: &str) -> bool {
 /// Number of an identity card or passport with its check digit: ICAO 9303,
 /// weights 7 3 1, letters from 10.
 pub(super) fn ausweis(text: &str) -> bool {
-    let all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(11).collect();
+    let all = upper(text, 11);
     let ([body @ .., check @ b'0'..=b'9'], 10) = (all.as_slice(), all.len()) else { return false };
     icao_sum(body) % 10 == u32::from(check - b'0')
 }
@@ -47,8 +46,7 @@ fn icao_sum(body: &[u8]) -> u32 {
 /// Rentenversicherungsnummer, § 147 SGB VI and VKVV § 4: area, birth date,
 /// letter, serial, check digit.
 pub(super) fn rente(text: &str) -> bool {
-    let all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(13).collect();
+    let all = upper(text, 13);
     let (Some(head), Some(letter @ b'A'..=b'Z'), Some([d, e, check]), 12) =
         (all.get(..8), all.get(8), all.get(9..), all.len())
     else {

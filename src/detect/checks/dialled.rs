@@ -2,7 +2,7 @@
 //! them. Looser than `e164`: free-phone and special numbers have other lengths
 //! than a country's table says.
 
-use super::digits::{all_same, digits, number};
+use super::digits::{Few, all_same, first, number};
 
 /// Country codes of two digits, ITU-T E.164 annex; the others have three, save
 /// 1 and 7.
@@ -16,7 +16,7 @@ const THREE_DIGITS: &[u64] =
 
 /// A plus, an assigned country code, and as many digits as numbers can have.
 pub(super) fn phone_international(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(16).collect();
+    let all = first(text, 16);
     let code = number(all.get(..2).unwrap_or_default());
     let fits = match all.as_slice() {
         [1, area, ..] => all.len() == 11 && *area >= 2,
@@ -25,23 +25,28 @@ pub(super) fn phone_international(text: &str) -> bool {
         _ => THREE_DIGITS.contains(&code) && (7..=15).contains(&all.len()),
     };
     let body = all.get(3..).unwrap_or_default();
-    fits && !all_same(body) && text.matches('(').count() == text.matches(')').count()
+    fits && !all_same(body) && balanced(text)
 }
 
 /// Six to thirteen digits in groups that are no date, no range of years and no
 /// round number with thousands separators.
 pub(super) fn phone_national(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(14).collect();
-    let groups = text.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty());
-    let lens: Vec<usize> = groups.map(str::len).take(8).collect();
-    let balanced = text.matches('(').count() == text.matches(')').count();
+    let all = first(text, 14);
+    let groups = text.as_bytes().split(|b| !b.is_ascii_digit()).filter(|g| !g.is_empty());
+    let lens: Few<usize> = groups.map(<[u8]>::len).take(8).collect();
     (6..=13).contains(&all.len())
         && !all_same(&all)
-        && balanced
+        && balanced(text)
         && !is_date(text, &lens)
         && !is_thousands(text, &lens)
         && !text.ends_with("00000")
         && !is_years(text, &lens)
+}
+
+/// As many brackets are opened as closed.
+pub(super) fn balanced(text: &str) -> bool {
+    let count = |bracket| text.bytes().filter(|byte| *byte == bracket).count();
+    count(b'(') == count(b')')
 }
 
 fn is_date(text: &str, lens: &[usize]) -> bool {

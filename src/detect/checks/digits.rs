@@ -1,12 +1,29 @@
 //! Digits of a match; `digits>=n`: how many different ones there are;
 //! `digit_count>=n`: how many in all.
 
+use arrayvec::ArrayVec;
+
 /// Longest number of any check, in digits.
 pub(super) const MAX_DIGITS: usize = 40;
+
+/// A few digits or characters. Lists of numbers ask for those of each, and to allocate
+/// them took longer than to check them.
+pub(super) type Few<T> = ArrayVec<T, MAX_DIGITS>;
 
 /// The values of the digits in a match; other characters are skipped.
 pub(super) fn digits(text: &str) -> impl DoubleEndedIterator<Item = u32> + Clone + '_ {
     text.bytes().filter(u8::is_ascii_digit).map(|b| u32::from(b - b'0'))
+}
+
+/// The first digits, `most` or fewer.
+pub(super) fn first(text: &str, most: usize) -> Few<u32> {
+    digits(text).take(most.min(MAX_DIGITS)).collect()
+}
+
+/// The first letters and digits, `most` or fewer, in upper case.
+pub(super) fn upper(text: &str, most: usize) -> Few<u8> {
+    let all = text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase());
+    all.take(most.min(MAX_DIGITS)).collect()
 }
 
 /// Exactly `N` digits, or none.

@@ -9,12 +9,17 @@ pub(super) fn bits_per_byte(text: &str) -> f64 {
             *count += 1;
         }
     }
-    let total = text.len() as f64;
-    let bits = |&count: &u32| {
-        let share = f64::from(count) / total;
-        -share * share.log2()
-    };
-    counts.iter().filter(|count| **count > 0).map(bits).sum::<f64>().max(0.0)
+    let total = text.len().max(1) as f64;
+    // What stands once adds nothing, and that is most of a secret: no logarithm for it.
+    // Each count is taken with its first byte; most of the 256 are none's.
+    let mut repeated = 0.0;
+    for byte in text.bytes() {
+        let count = counts.get_mut(usize::from(byte)).map_or(0, std::mem::take);
+        if count > 1 {
+            repeated += f64::from(count) * f64::from(count).log2();
+        }
+    }
+    (total.log2() - repeated / total).max(0.0)
 }
 
 #[cfg(test)]

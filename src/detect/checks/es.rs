@@ -1,6 +1,6 @@
 //! `es_dni`, `es_nie`, `es_cif`: numbers of Spain (Ministerio del Interior; Orden EHA/451/2008).
 
-use super::digits::{exactly, number};
+use super::digits::{exactly, number, upper};
 
 const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
 
@@ -30,8 +30,7 @@ fn ends_with_letter(text: &str, number: u64) -> bool {
 
 /// Companies: a letter, seven digits, a check digit or letter.
 pub(super) fn cif(text: &str) -> bool {
-    let all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(10).collect();
+    let all = upper(text, 10);
     let [kind, body @ .., check] = all.as_slice() else { return false };
     if !b"ABCDEFGHJNPQRSUVW".contains(kind) || body.len() != 7 || !body.iter().all(u8::is_ascii_digit) {
         return false;

@@ -3,7 +3,7 @@
 //! `ru_snils`, `tr_id`, `ua_rnokpp`, `yu_jmbg`.
 
 use super::date::is_day;
-use super::digits::{all_same, digits, exactly, number, weighted};
+use super::digits::{Few, all_same, exactly, first, number, weighted};
 use super::luhn;
 
 /// Austria: Sozialversicherungsnummer, serial, check digit, birth date.
@@ -66,7 +66,7 @@ pub(super) fn oib(text: &str) -> bool {
 /// Ireland: PPS number, seven digits and one or two letters.
 pub(super) fn pps(text: &str) -> bool {
     let Some(all) = exactly::<7>(text) else { return false };
-    let letters: Vec<u8> =
+    let letters: Few<u8> =
         text.bytes().filter(u8::is_ascii_alphabetic).map(|b| b.to_ascii_uppercase()).take(3).collect();
     let (check, second) = match letters.as_slice() {
         // W, T and X marked spouses until 2013 and do not count.
@@ -105,7 +105,7 @@ pub(super) fn cnp(text: &str) -> bool {
 
 /// Russia: INN of persons (twelve digits) and companies (ten).
 pub(super) fn inn(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(13).collect();
+    let all = first(text, 13);
     let check = |weights: &[u32]| weighted(&all, weights) % 11 % 10;
     let right = match all.as_slice() {
         [.., last] if all.len() == 10 => check(&[2, 4, 10, 3, 5, 9, 4, 6, 8]) == *last,

@@ -1,15 +1,14 @@
 //! `fr_nir`, `fr_siren`, `fr_siret`: numbers of France (INSEE).
 
-use super::digits::exactly;
+use super::digits::{Few, exactly, upper};
 use super::luhn;
 
 /// Numéro d'inscription au répertoire: 13 characters and the key 97 - n mod 97.
 /// Corsica writes 2A and 2B for its departments, counted as 19 and 18.
 pub(super) fn nir(text: &str) -> bool {
-    let all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(16).collect();
+    let all = upper(text, 16);
     let (Some(body), Some(key), 15) = (all.get(..13), all.get(13..), all.len()) else { return false };
-    let mut body = body.to_vec();
+    let mut body: Few<u8> = body.iter().copied().collect();
     if let Some([two, letter]) = body.get_mut(5..7) {
         match letter {
             b'A' => (*two, *letter) = (b'1', b'9'),

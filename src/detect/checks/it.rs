@@ -1,6 +1,6 @@
 //! `it_codice_fiscale`, `it_piva`: numbers of Italy (D.M. 12/03/1974 and 23/12/1976).
 
-use super::digits::exactly;
+use super::digits::{Few, exactly};
 use super::luhn;
 
 /// Values of digits and letters on odd places, by their value on even ones.
@@ -9,7 +9,7 @@ const ODD: [u32; 26] =
 
 /// Sixteen characters, the last a check letter.
 pub(super) fn codice_fiscale(text: &str) -> bool {
-    let all: Vec<u8> = text.bytes().map(|b| b.to_ascii_uppercase()).take(17).collect();
+    let all: Few<u8> = text.bytes().map(|b| b.to_ascii_uppercase()).take(17).collect();
     let ([body @ .., check], 16) = (all.as_slice(), all.len()) else { return false };
     let value = |b: u8| match b {
         b'0'..=b'9' => Some(usize::from(b - b'0')),

@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 /// Kinds of letters and digits change at every fourth character or oftener, as
 /// they do in random base62 and not in names.
 pub(super) fn scattered(text: &str) -> bool {
-    let kinds: Vec<u8> = text.bytes().filter(u8::is_ascii_alphanumeric).map(kind).collect();
-    let changes = kinds.windows(2).filter(|w| matches!(w, [a, b] if a != b)).count();
-    !kinds.is_empty() && changes * 4 >= kinds.len()
+    let kinds = || text.bytes().filter(u8::is_ascii_alphanumeric).map(kind);
+    let (len, changes) =
+        (kinds().count(), kinds().zip(kinds().skip(1)).filter(|(one, next)| one != next).count());
+    len > 0 && changes * 4 >= len
 }
 
 /// Some character is no hexadecimal digit.
@@ -23,7 +24,8 @@ pub(super) fn not_hex(text: &str) -> bool {
 
 /// Random: not mostly words, and with digits, mixed case or odd signs in it.
 pub(super) fn secret_like(text: &str) -> bool {
-    let odd = text.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"_.-/".contains(b)).count();
+    let odd = |b: &u8| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'/'));
+    let odd = text.bytes().filter(odd).count();
     let random = text.bytes().any(|b| b.is_ascii_digit()) || scattered(text) || odd >= 2;
     let bcrypt = text.starts_with("$2");
     distinct(text.as_bytes()) >= 6
@@ -32,7 +34,7 @@ pub(super) fn secret_like(text: &str) -> bool {
         && !is_wordy(text)
         && (bcrypt || !text.starts_with(['/', '.', '$', '%', '{', '(']))
         && !is_code(text)
-        && !text.contains("()")
+        && !text.as_bytes().windows(2).any(|pair| matches!(pair, [b'(', b')']))
 }
 
 /// Words that stand where passwords do.
@@ -59,7 +61,7 @@ pub(super) fn password_like(text: &str) -> bool {
         return false;
     }
     let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or(text);
-    let sign = inner.bytes().any(|b| b"!@#$%^&*+=~?|".contains(&b));
+    let sign = inner.bytes().any(is_sign);
     let digit = text.bytes().any(|b| b.is_ascii_digit());
     if !sign && !digit {
         return text.len() >= 10 && scattered(text) && !is_wordy(text);
@@ -77,7 +79,7 @@ pub(super) fn password_like(text: &str) -> bool {
 
 /// Letters and a digit or sign; for values in quotes after `password`.
 pub(super) fn password_weak(text: &str) -> bool {
-    let mixed = text.bytes().any(|b| b.is_ascii_digit() || b"!@#$%^&*+=~?|".contains(&b));
+    let mixed = text.bytes().any(|b| b.is_ascii_digit() || is_sign(b));
     is_no_word_or_path(text)
         && !text.starts_with(['#'])
         && has_letter(text)
@@ -99,51 +101,76 @@ fn is_no_word_or_path(text: &str) -> bool {
 }
 
 fn is_code(text: &str) -> bool {
-    text.contains("://") || text.contains("::") || text.contains("->")
+    // A search of the library's costs more to prepare than to look at a short value.
+    let (pairs, triples) = (text.as_bytes().windows(2), text.as_bytes().windows(3));
+    pairs.into_iter().any(|pair| matches!(pair, [b':', b':'] | [b'-', b'>']))
+        || triples.into_iter().any(|triple| matches!(triple, [b':', b'/', b'/']))
 }
 
 /// A name, then a dot, a bracket or an equals sign: code, not a password.
 fn is_call(text: &str) -> bool {
     let name = text.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
     let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    starts && text.as_bytes().get(name).is_some_and(|b| b".([=".contains(b))
+    starts && text.as_bytes().get(name).is_some_and(|b| matches!(b, b'.' | b'(' | b'[' | b'='))
 }
 
 /// More than half of the value are words of four letters and more.
 fn is_wordy(text: &str) -> bool {
-    let mut in_words = 0;
-    let mut word = 0..0;
+    let (mut in_words, mut word) = (0, Word::default());
     let bytes = text.as_bytes();
-    for (at, pair) in bytes.iter().zip(bytes.iter().skip(1).map(Some).chain([None])).enumerate() {
-        let (&byte, next) = pair;
+    for (at, &byte) in bytes.iter().enumerate() {
         if !byte.is_ascii_alphabetic() {
-            word = at + 1..at + 1;
             continue;
         }
-        word.end = at + 1;
+        word.add(byte);
+        let next = bytes.get(at + 1);
         let camel = byte.is_ascii_lowercase() && next.is_some_and(u8::is_ascii_uppercase);
         // `HTTPServer`: the last capital belongs to the word that follows.
         let acronym = byte.is_ascii_uppercase()
             && next.is_some_and(u8::is_ascii_uppercase)
             && bytes.get(at + 2).is_some_and(u8::is_ascii_lowercase);
         if camel || acronym || !next.is_some_and(u8::is_ascii_alphabetic) {
-            let letters = bytes.get(word.clone()).unwrap_or_default();
-            in_words += if is_word(letters) { letters.len() } else { 0 };
-            word = at + 1..at + 1;
+            in_words += if word.is_speakable() { word.letters } else { 0 };
+            word = Word::default();
         }
     }
     in_words * 2 > bytes.len()
 }
 
-/// Speakable: a fair share of vowels, and no five consonants in a row.
-fn is_word(letters: &[u8]) -> bool {
-    let vowel = |b: &u8| b"aeiouy".contains(&b.to_ascii_lowercase());
-    let vowels = letters.iter().filter(|b| vowel(b)).count();
-    let consonants = letters.split(vowel).map(<[u8]>::len).max().unwrap_or(0);
-    letters.len() >= 4
-        && vowels * 20 >= letters.len() * 3
-        && vowels * 3 <= letters.len() * 2
-        && consonants < 5
+/// Letters in a row.
+#[derive(Default)]
+struct Word {
+    letters: usize,
+    vowels: usize,
+    /// Consonants since the last vowel, and the most there were.
+    consonants: usize,
+    most: usize,
+}
+
+impl Word {
+    fn add(&mut self, letter: u8) {
+        self.letters += 1;
+        if matches!(letter | 0x20, b'a' | b'e' | b'i' | b'o' | b'u' | b'y') {
+            self.vowels += 1;
+            self.consonants = 0;
+        } else {
+            self.consonants += 1;
+            self.most = self.most.max(self.consonants);
+        }
+    }
+
+    /// A fair share of vowels, and no five consonants in a row.
+    const fn is_speakable(&self) -> bool {
+        self.letters >= 4
+            && self.vowels * 20 >= self.letters * 3
+            && self.vowels * 3 <= self.letters * 2
+            && self.most < 5
+    }
+}
+
+/// What people put into passwords.
+const fn is_sign(byte: u8) -> bool {
+    matches!(byte, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'+' | b'=' | b'~' | b'?' | b'|')
 }
 
 fn has_letter(text: &str) -> bool {
@@ -159,8 +186,13 @@ fn kind(byte: u8) -> u8 {
 }
 
 fn distinct(bytes: &[u8]) -> u32 {
-    let seen = bytes.iter().fold(0u128, |seen, &b| seen | 1 << (b & 127));
-    seen.count_ones()
+    let mut seen = [0u64; 2];
+    for byte in bytes {
+        if let Some(half) = seen.get_mut(usize::from(byte >> 6 & 1)) {
+            *half |= 1 << (byte & 63);
+        }
+    }
+    seen.iter().map(|half| half.count_ones()).sum()
 }
 
 #[cfg(test)]

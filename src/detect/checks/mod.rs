@@ -40,6 +40,8 @@ mod wallet;
 /// One check of a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
+    /// Which it is of all checks.
+    number: u8,
     kind: Kind,
     at_least: f64,
 }
@@ -182,19 +184,25 @@ impl Check {
             Some((name, bound)) => (name.trim(), Some(bound.trim())),
             None => (written.trim(), None),
         };
-        let (_, kind) = CHECKS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-            let bare = name.split(['>', '=', '<', ' ']).next().unwrap_or_default();
-            let start = bare.get(..bare.len().min(3)).unwrap_or_default();
-            let names = CHECKS.iter().map(|(known, _)| *known);
-            let near: Vec<&str> = names.filter(|known| known.starts_with(start)).collect();
-            match near.as_slice() {
-                _ if near.contains(&bare) => format!("no check {name:?}; a bound is written {bare}>=NUMBER"),
-                [] => format!("no check {name:?}; `rules/README.md` lists them"),
-                near => format!("no check {name:?}; there is {}", near.join(", ")),
-            }
-        })?;
+        let (number, kind) = (0..)
+            .zip(CHECKS)
+            .find(|(_, (known, _))| *known == name)
+            .map(|(number, (_, kind))| (number, kind))
+            .ok_or_else(|| {
+                let bare = name.split(['>', '=', '<', ' ']).next().unwrap_or_default();
+                let start = bare.get(..bare.len().min(3)).unwrap_or_default();
+                let names = CHECKS.iter().map(|(known, _)| *known);
+                let near: Vec<&str> = names.filter(|known| known.starts_with(start)).collect();
+                match near.as_slice() {
+                    _ if near.contains(&bare) => {
+                        format!("no check {name:?}; a bound is written {bare}>=NUMBER")
+                    }
+                    [] => format!("no check {name:?}; `rules/README.md` lists them"),
+                    near => format!("no check {name:?}; there is {}", near.join(", ")),
+                }
+            })?;
         let at_least = match (kind, bound) {
-            (Kind::Test(_), None) => 0.0,
+            (Kind::Test(_), None) => 1.0,
             (Kind::Test(_), Some(_)) => return Err(format!("{name:?} takes no number")),
             (Kind::Measure(_), None) => return Err(format!("{name:?} needs a number: `{name}>=…`")),
             (Kind::Measure(_), Some(bound)) => match bound.parse::<f64>() {
@@ -202,15 +210,49 @@ impl Check {
                 _ => return Err(format!("{bound:?} is not a number")),
             },
         };
-        Ok(Check { kind: *kind, at_least })
+        Ok(Check { number, kind: *kind, at_least })
     }
 
     /// Whether the check holds for `matched`.
     pub fn holds(&self, matched: &str) -> bool {
+        self.value(matched) >= self.at_least
+    }
+
+    /// What the check finds; a test that holds finds 1.
+    fn value(&self, matched: &str) -> f64 {
         match self.kind {
-            Kind::Test(test) => test(matched),
-            Kind::Measure(measure) => measure(matched) >= self.at_least,
+            Kind::Test(test) => f64::from(u8::from(test(matched))),
+            Kind::Measure(measure) => measure(matched),
         }
+    }
+}
+
+/// What the last checks found: several rules that know a value by the name beside it
+/// ask the same of it.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    last: [Option<(u8, std::ops::Range<usize>, f64)>; 4],
+    next: usize,
+}
+
+impl Checked {
+    /// For another text.
+    pub(super) fn clear(&mut self) {
+        *self = Checked::default();
+    }
+
+    /// Whether the check holds for `matched`, which is at `range` of the text.
+    pub(super) fn holds(&mut self, check: &Check, matched: &str, range: &std::ops::Range<usize>) -> bool {
+        let known = self.last.iter().flatten().find(|(number, of, _)| *number == check.number && of == range);
+        if let Some((_, _, value)) = known {
+            return *value >= check.at_least;
+        }
+        let value = check.value(matched);
+        if let Some(slot) = self.last.get_mut(self.next) {
+            *slot = Some((check.number, range.clone(), value));
+        }
+        self.next = (self.next + 1) % self.last.len();
+        value >= check.at_least
     }
 }
 

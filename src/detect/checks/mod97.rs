@@ -1,5 +1,7 @@
 //! `mod97`: ISO 7064 MOD 97-10. `iban`: ISO 13616, with the lengths of the SWIFT registry.
 
+use super::digits::upper;
+
 /// Letters count 10 to 35; the whole number leaves 1. Separators are skipped.
 pub(super) fn mod97(text: &str) -> bool {
     remainder(alphanumerics(text)) == Some(1)
@@ -8,7 +10,7 @@ pub(super) fn mod97(text: &str) -> bool {
 /// Country, check digits from 02 to 98, length of the country, MOD 97-10 with
 /// the first four characters moved to the end.
 pub(super) fn iban(text: &str) -> bool {
-    let all: Vec<u8> = alphanumerics(text).take(35).collect();
+    let all = upper(text, 35);
     let [a, b, c, d, rest @ ..] = all.as_slice() else { return false };
     let wanted = LENGTHS.binary_search_by(|(country, _)| country.as_bytes().cmp(&[*a, *b]));
     let length = wanted.ok().and_then(|i| LENGTHS.get(i)).map(|(_, length)| usize::from(*length));

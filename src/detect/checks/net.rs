@@ -1,5 +1,6 @@
 //! `ipv4`, `ipv6`, `public_ip`, `uuid`: addresses and identifiers of machines.
 
+use super::digits::Few;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Four decimal numbers to 255, as RFC 6943 section 3.1.1 wants them: strict.
@@ -33,7 +34,7 @@ pub(super) fn public_ip(text: &str) -> bool {
 
 /// RFC 9562: versions 1 to 8 of its variant.
 pub(super) fn uuid(text: &str) -> bool {
-    let hex: Vec<u8> = text.bytes().filter(|b| *b != b'-').take(33).collect();
+    let hex: Few<u8> = text.bytes().filter(|b| *b != b'-').take(33).collect();
     let (32, Some(version), Some(variant)) = (hex.len(), hex.get(12), hex.get(16)) else { return false };
     hex.iter().all(u8::is_ascii_hexdigit) && (b'1'..=b'8').contains(version) && b"89abAB".contains(variant)
 }

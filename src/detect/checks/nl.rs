@@ -1,10 +1,10 @@
 //! `nl_bsn`: burgerservicenummer of the Netherlands, the "elfproef".
 
-use super::digits::{all_same, digits};
+use super::digits::{all_same, first};
 
 /// Eight or nine digits, weights 9 to 2 and -1, a multiple of 11.
 pub(super) fn bsn(text: &str) -> bool {
-    let mut all: Vec<u32> = digits(text).take(10).collect();
+    let mut all = first(text, 10);
     if all.len() == 8 {
         all.insert(0, 0);
     }

@@ -1,13 +1,13 @@
 //! `se_personnummer`, `fi_hetu`, `dk_cpr`, `no_fnr`: personal numbers of the Nordic countries.
 
 use super::date::is_day;
-use super::digits::{digits, exactly, weighted};
+use super::digits::{exactly, first, weighted};
 use super::luhn;
 
 /// Sweden, SFS 1991:481: six or eight digits of birth date, three of serial,
 /// Luhn over ten digits. Coordination numbers add 60 to the day.
 pub(super) fn personnummer(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(13).collect();
+    let all = first(text, 13);
     let ten = match all.len() {
         10 => all.as_slice(),
         12 => all.get(2..).unwrap_or_default(),

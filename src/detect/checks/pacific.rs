@@ -2,7 +2,7 @@
 //! `au_medicare`, `au_tfn`, `nz_ird`, `za_id`.
 
 use super::date::is_day;
-use super::digits::{all_same, digits, exactly, weighted};
+use super::digits::{all_same, exactly, first, weighted};
 use super::luhn;
 
 /// Australian business number: first digit less one, modulus 89 (ABR).
@@ -26,7 +26,7 @@ pub(super) fn acn(text: &str) -> bool {
 /// Medicare card: eight digits from 2 to 6 up, check digit, issue, and possibly
 /// the person's place on the card.
 pub(super) fn medicare(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(12).collect();
+    let all = first(text, 12);
     let (10 | 11, [first @ 2..=6, ..]) = (all.len(), all.as_slice()) else { return false };
     let issue = all.get(9) != Some(&0);
     *first > 1 && issue && Some(&(weighted(&all, &[1, 3, 7, 9, 1, 3, 7, 9]) % 10)) == all.get(8)
@@ -41,7 +41,7 @@ pub(super) fn tfn(text: &str) -> bool {
 
 /// New Zealand: IRD number, eight or nine digits (Inland Revenue).
 pub(super) fn ird(text: &str) -> bool {
-    let mut all: Vec<u32> = digits(text).take(10).collect();
+    let mut all = first(text, 10);
     if all.len() == 8 {
         all.insert(0, 0);
     }

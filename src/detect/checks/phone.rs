@@ -1,6 +1,7 @@
 //! `e164`, `nanp`, `phone`: telephone numbers (ITU-T E.164, NANPA).
 
-use super::digits::{all_same, digits, number};
+use super::dialled::balanced;
+use super::digits::{all_same, first, number};
 
 /// Assigned country codes and the lengths of the national numbers after them:
 /// ITU Operational Bulletin 1114 annex; lengths as the countries' plans say.
@@ -55,7 +56,7 @@ const COUNTRIES: &[(u32, u8, u8)] = &[
 
 /// A plus and an assigned country code with a number of its length.
 pub(super) fn e164(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(16).collect();
+    let all = first(text, 16);
     text.trim_start().starts_with(['+', '(']) && international(&all)
 }
 
@@ -83,7 +84,7 @@ fn international(all: &[u32]) -> bool {
 /// North American numbering plan: area and exchange start with 2 to 9, and are
 /// no service code (N11). A leading 1 is allowed.
 pub(super) fn nanp(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(12).collect();
+    let all = first(text, 12);
     match all.as_slice() {
         [1, rest @ ..] if rest.len() == 10 => nanp_digits(rest),
         rest => nanp_digits(rest),
@@ -100,14 +101,14 @@ fn nanp_digits(all: &[u32]) -> bool {
 /// Any of the above, or a national number: seven to fifteen digits that look
 /// dialled: a trunk zero or separators, balanced brackets, no digit throughout.
 pub(super) fn phone(text: &str) -> bool {
-    let all: Vec<u32> = digits(text).take(16).collect();
+    let all = first(text, 16);
     if e164(text) || nanp(text) {
         return true;
     }
-    let national =
-        !text.contains('+') && (all.first() == Some(&0) || text.bytes().any(|b| b"() .-/".contains(&b)));
-    let balanced = text.matches('(').count() == text.matches(')').count();
-    (7..=15).contains(&all.len()) && national && balanced && !all_same(&all)
+    let national = !text.contains('+')
+        && (all.first() == Some(&0)
+            || text.bytes().any(|b| matches!(b, b'(' | b')' | b' ' | b'.' | b'-' | b'/')));
+    (7..=15).contains(&all.len()) && national && balanced(text) && !all_same(&all)
 }
 
 #[cfg(test)]

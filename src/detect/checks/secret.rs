@@ -3,21 +3,48 @@
 /// Stands in documentation in place of a secret: words such as `example`, runs
 /// of one character, template syntax, keyboard walks. Holds for the others.
 pub(super) fn not_placeholder(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let bytes = lower.as_bytes();
+    let bytes = text.as_bytes();
     let stands_at = |at: usize| {
-        let rest = bytes.get(at..).unwrap_or_default();
-        rest.first().is_some_and(|first| starting_with(*first).iter().any(|w| rest.starts_with(w.as_bytes())))
+        let begins = |word: &&str| {
+            let here = bytes.get(at..at + word.len());
+            here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        let first = bytes.get(at).map_or(0, u8::to_ascii_lowercase);
+        starting_with(first).iter().any(begins)
     };
-    let bracketed = lower.starts_with('<') && lower.ends_with('>');
-    let longest_run = bytes.chunk_by(|a, b| a == b).map(<[u8]>::len).max().unwrap_or(0);
-    !((0..bytes.len()).any(stands_at) || bracketed || has_template(&lower) || longest_run >= 6)
+    let pairs = bytes.iter().zip(bytes.iter().skip(1)).enumerate();
+    let mut starts = pairs.filter(|(_, (one, next))| may_start(**one, **next));
+    let bracketed = text.starts_with('<') && text.ends_with('>');
+    let longest_run = bytes.chunk_by(u8::eq_ignore_ascii_case).map(<[u8]>::len).max().unwrap_or(0);
+    !(starts.any(|(at, _)| stands_at(at)) || bracketed || has_template(text) || longest_run >= 6)
+}
+
+/// By the lower bits of a word's first byte, a bit for those of its second: most
+/// places of a value start none.
+#[allow(clippy::indexing_slicing)] // Evaluated by the compiler, where a fault is an error.
+const STARTS: [u32; 32] = {
+    let (mut starts, mut first) = ([0u32; 32], 0);
+    while first < 128 {
+        let words = starting_with(first);
+        let mut i = 0;
+        while i < words.len() {
+            starts[first as usize & 31] |= 1 << (words[i].as_bytes()[1] & 31);
+            i += 1;
+        }
+        first += 1;
+    }
+    starts
+};
+
+#[inline(always)]
+fn may_start(first: u8, second: u8) -> bool {
+    STARTS.get(usize::from(first & 31)).is_some_and(|seconds| seconds >> (second & 31) & 1 == 1)
 }
 
 /// Words, template syntax and keyboard walks, by their first byte: a text of
 /// assignments asks for each of their values, and one search a word took most
 /// of the time of such a text.
-fn starting_with(first: u8) -> &'static [&'static str] {
+const fn starting_with(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["abcdefghij", "aaaaaaaa"],
         b'c' => &["changeme", "change_me", "change-me"],
@@ -48,15 +75,15 @@ fn starting_with(first: u8) -> &'static [&'static str] {
 }
 
 /// `${name}` or `{{ name }}`, closed: a password may hold such signs, too.
-fn has_template(lower: &str) -> bool {
+fn has_template(text: &str) -> bool {
     let closed = |open: &str, close: &str| {
-        lower.match_indices(open).any(|(at, _)| {
-            let rest = lower.get(at + open.len()..).unwrap_or_default();
+        text.match_indices(open).any(|(at, _)| {
+            let rest = text.get(at + open.len()..).unwrap_or_default();
             let name = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || " _.-:".contains(c));
             name.len() < rest.len() && name.starts_with(close)
         })
     };
-    closed("${", "}") || closed("{{", "}}")
+    text.as_bytes().contains(&b'{') && (closed("${", "}") || closed("{{", "}}"))
 }
 
 /// How many of lower case, upper case, digits and others there are.

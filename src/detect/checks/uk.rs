@@ -1,6 +1,6 @@
 //! `uk_nhs`, `uk_nino`, `uk_postcode`: numbers and postcodes of the United Kingdom.
 
-use super::digits::{all_same, exactly, weighted};
+use super::digits::{all_same, exactly, upper, weighted};
 
 /// NHS number: NHS Data Dictionary, modulus 11 with weights 10 to 2.
 pub(super) fn nhs(text: &str) -> bool {
@@ -12,8 +12,7 @@ pub(super) fn nhs(text: &str) -> bool {
 
 /// National insurance number: HMRC manual NIM39110 on prefixes and suffixes.
 pub(super) fn nino(text: &str) -> bool {
-    let all: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).take(10).collect();
+    let all = upper(text, 10);
     let [a, b, number @ .., suffix] = all.as_slice() else { return false };
     let letters = a.is_ascii_alphabetic() && b.is_ascii_alphabetic();
     let prefix = !b"DFIQUV".contains(a)

@@ -1,6 +1,6 @@
 //! `us_ssn`, `us_itin`, `us_ein`, `us_aba`, `us_npi`, `us_dea`: numbers of the United States.
 
-use super::digits::{all_same, digits, exactly, number, weighted};
+use super::digits::{all_same, exactly, number, weighted};
 use super::luhn;
 
 /// Social security number, as the SSA issues them since 2011: area not 000, 666
@@ -52,8 +52,8 @@ pub(super) fn dea(text: &str) -> bool {
     let mut letters = text.bytes();
     let head = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
         && letters.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'9');
-    let tail: Vec<u32> = digits(text.get(2..).unwrap_or_default()).collect();
-    let &[a, b, c, d, e, f, check] = tail.as_slice() else { return false };
+    let tail = exactly(text.get(2..).unwrap_or_default());
+    let Some([a, b, c, d, e, f, check]) = tail else { return false };
     head && (a + c + e + 2 * (b + d + f)) % 10 == check
 }
 

@@ -1,0 +1,120 @@
+//! A look at the first bytes of a candidate: most numbers and tokens of a text can be
+//! no match of any rule, and many only of rules that want a word before.
+//!
+//! Contract: never a false no. The rules are dealt to eight groups, a bit each; a byte
+//! has, for each of the first eight places, the groups of which some rule can have it
+//! there.
+
+use crate::rules::{ByteSet, HEAD_PLACES};
+
+/// Groups of rules that want a word, and as many of others.
+const HALF: usize = 4;
+
+/// The rules of one unit.
+#[derive(Debug)]
+pub(super) struct Glance {
+    /// Of each byte, eight bits for each place, the first lowest.
+    groups: Box<[u64; 256]>,
+    /// How far before a match a word may start, for any rule.
+    reach: usize,
+    /// How far behind a candidate a match may start.
+    lead: usize,
+}
+
+/// What there is to know of one rule.
+pub(super) struct Glanced {
+    pub(super) heads: [ByteSet; HEAD_PLACES],
+    pub(super) min_len: usize,
+    /// 0 for a rule that wants no word.
+    pub(super) reach: usize,
+    pub(super) lead: usize,
+}
+
+/// What a candidate may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// No match of any rule.
+    Nothing,
+    /// None of a rule that wants no word.
+    OnlyWithWord,
+    Something,
+}
+
+impl Glance {
+    pub(super) fn new(mut rules: Vec<Glanced>) -> Glance {
+        // Rules of about the same length tell most together.
+        crate::order::sort_by_key(&mut rules, |rule| (rule.reach > 0, rule.min_len));
+        let free = rules.iter().filter(|rule| rule.reach == 0).count();
+        let mut groups = Box::new([0u64; 256]);
+        for (i, rule) in rules.iter().enumerate() {
+            let group = match i.checked_sub(free) {
+                None => i * HALF / free,
+                Some(i) => HALF + i * HALF / (rules.len() - free),
+            };
+            for (byte, groups) in (0..=u8::MAX).zip(groups.iter_mut()) {
+                for (place, head) in rule.heads.iter().enumerate() {
+                    *groups |= u64::from(head.has(byte)) << (8 * place + group);
+                }
+            }
+        }
+        Glance {
+            groups,
+            reach: rules.iter().map(|rule| rule.reach).max().unwrap_or(0),
+            lead: rules.iter().map(|rule| rule.lead).max().unwrap_or(0),
+        }
+    }
+
+    /// Text before which a word would have to start for rules that want one, and text
+    /// at which at the earliest.
+    pub(super) const fn near(&self, at: usize) -> (usize, usize) {
+        (at.saturating_sub(self.reach), at.saturating_add(self.lead))
+    }
+
+    /// What a match that starts at `at` may be. Beyond the end of the text anything
+    /// may stand.
+    #[inline(always)]
+    pub(super) fn see(&self, text: &[u8], at: usize) -> Seen {
+        let mut left = u64::from(u8::MAX);
+        let head = text.get(at..).unwrap_or_default().iter().take(HEAD_PLACES);
+        for (byte, place) in head.zip(0u32..) {
+            left &= self.groups.get(usize::from(*byte)).map_or(0, |groups| groups >> (8 * place));
+            if left == 0 {
+                return Seen::Nothing;
+            }
+        }
+        if left & ((1 << HALF) - 1) == 0 { Seen::OnlyWithWord } else { Seen::Something }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::rules::Shape;
+
+    fn glance(rules: &[(&str, usize)]) -> Glance {
+        let glanced = |(pattern, reach): &(&str, usize)| {
+            let shape = Shape::parse(pattern).unwrap();
+            let min_len = shape.full().properties().minimum_len().unwrap();
+            Glanced { heads: shape.heads(), min_len, reach: *reach, lead: 0 }
+        };
+        Glance::new(rules.iter().map(glanced).collect())
+    }
+
+    #[test]
+    fn what_cannot_match_is_seen() {
+        let rules = glance(&[("[0-9]{4}-[0-9]{2}", 0), ("[0-9]{3}[a-z]", 20), ("[0-9]{2}x", 20)]);
+        for (text, want) in [
+            ("1234-56", Seen::Something),
+            ("1234", Seen::Something),
+            ("123", Seen::Something),
+            ("123a", Seen::OnlyWithWord),
+            ("12x?????", Seen::OnlyWithWord),
+            ("12-", Seen::Nothing),
+            ("1234+5", Seen::Nothing),
+        ] {
+            assert_eq!(rules.see(text.as_bytes(), 0), want, "{text}");
+        }
+        assert_eq!(rules.near(50), (30, 50));
+    }
+}
