@@ -5,7 +5,7 @@
 //! still make an anchor is named by [`open_at_end`].
 //!
 //! All kinds are found together, a block of 64 bytes at a time: a bit for each byte
-//! says where numbers and tokens start, and places are given in their order. What a
+//! says where numbers and tokens start, and the places of a block are given kind by kind. What a
 //! mark further on makes an anchor (`@`, a colon, a digit behind letters) lies in its
 //! block or in the one before, so that a block is given out when the next is done.
 
@@ -65,7 +65,8 @@ pub(super) fn parts(text: &[u8], from: usize, to: usize, each: &mut impl FnMut(u
 }
 
 /// Calls `found` for the places in `from..to`, with the number of their kind in
-/// [`KINDS`], in order. Looks at text around them, too.
+/// [`KINDS`]: those of each kind in order, and of all kinds block by block. Looks at
+/// text around them, too.
 pub(super) fn scan(text: &[u8], from: usize, to: usize, found: &mut impl FnMut(usize, usize)) {
     let to = to.min(text.len());
     let before = from.checked_sub(1).and_then(|i| text.get(i)).copied().unwrap_or(b' ');
@@ -188,19 +189,17 @@ impl Places {
     #[inline(always)]
     fn give(&self, start: usize, to: usize, found: &mut impl FnMut(usize, usize)) {
         let Places { digit, at, colon, letters, mixed, entropy } = *self;
+        if digit | at | colon | letters | mixed | entropy == 0 {
+            return;
+        }
         let kinds = [digit, at, colon, letters, mixed, entropy];
-        let mut any = digit | at | colon | letters | mixed | entropy;
-        while any != 0 {
-            let i = any.trailing_zeros();
-            any &= any - 1;
-            let place = start + i as usize;
-            if place >= to {
-                return;
-            }
-            for (kind, bits) in kinds.iter().enumerate() {
-                if bits >> i & 1 == 1 {
-                    found(kind, place);
-                }
+        let left = to.saturating_sub(start);
+        let limit = if left < STRIDE { (1 << left) - 1 } else { u64::MAX };
+        for (kind, bits) in kinds.into_iter().enumerate() {
+            let mut bits = bits & limit;
+            while bits != 0 {
+                found(kind, start + bits.trailing_zeros() as usize);
+                bits &= bits - 1;
             }
         }
     }
@@ -244,6 +243,21 @@ fn tokens(mut digits: u64, class: impl Fn(&Bits) -> u64, least: u32, blocks: [&B
     [in_last, in_this]
 }
 
+/// Some token of the second block may be as long as those of high entropy.
+#[inline(always)]
+fn any_long(blocks: [&Bits; 3]) -> bool {
+    const { assert!(MIN_ENTROPY_TOKEN >= 16) };
+    let [before, here, next] = blocks;
+    // Both halves of a block, with what stands beside them: a run of sixteen holds
+    // eight in a row of one half.
+    let eight = |bits: u64| {
+        let two = bits & bits >> 1;
+        let four = two & two >> 2;
+        four & four >> 4 != 0
+    };
+    eight(before.tokens >> 56 | here.tokens << 8) || eight(here.tokens >> 8 | next.tokens << 56)
+}
+
 /// Marks that make what stands before them an anchor.
 struct Marks<'m> {
     text: &'m [u8],
@@ -267,9 +281,11 @@ impl Marks<'_> {
         let [in_last, in_this] = tokens(first, |bits| bits.words, 2, blocks);
         self.last.mixed |= in_last;
         self.here.mixed |= in_this;
-        let [in_last, in_this] = tokens(first, |bits| bits.tokens, MIN_ENTROPY_TOKEN, blocks);
-        self.last.entropy |= in_last;
-        self.here.entropy |= in_this;
+        if any_long(blocks) {
+            let [in_last, in_this] = tokens(first, |bits| bits.tokens, MIN_ENTROPY_TOKEN, blocks);
+            self.last.entropy |= in_last;
+            self.here.entropy |= in_this;
+        }
         // A digit behind a letter, or behind a letter and a separator.
         let after_letter = after(here.letters, before.letters);
         let separated = here.separators & after_letter;
@@ -484,21 +500,21 @@ mod tests {
         }
     }
 
-    /// All of a text gives what its parts do, in order, wherever it is cut.
+    /// All of a text gives what its parts do, those of each kind in order, wherever it
+    /// is cut.
     fn check(text: &str) {
         let bytes = text.as_bytes();
         let whole = found(bytes, 0, bytes.len());
-        assert!(whole.is_sorted(), "{text:?}");
-        for kind in KINDS {
-            assert_eq!(of(kind, &whole), naive(kind, bytes), "{kind:?} {text:?}");
-        }
+        let each = |places: &[(usize, usize)]| KINDS.map(|kind| of(kind, places));
+        assert_eq!(each(&whole), KINDS.map(|kind| naive(kind, bytes)), "{text:?}");
+        assert!(whole.is_sorted_by_key(|(place, _)| place / STRIDE), "{text:?}");
         let mut parted = Vec::new();
         parts(bytes, 0, bytes.len(), &mut |from, to| parted.extend(found(bytes, from, to)));
-        assert_eq!(parted, whole, "{text:?}");
+        assert_eq!(each(&parted), each(&whole), "{text:?}");
         for cut in [1, 7, 63, 64, 65, 100] {
             let cut = cut.min(bytes.len());
             let cut = [found(bytes, 0, cut), found(bytes, cut, bytes.len())].concat();
-            assert_eq!(cut, whole, "{text:?}");
+            assert_eq!(each(&cut), each(&whole), "{text:?}");
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::ends::{End, Lists};
 use super::engine::{Edge, Engine, Input, Match, Outcome, Plan};
-use super::glance::Seen;
 use super::scratch::{Candidate, Scratch};
 use super::unit::{Automaton, Broken, Walk};
 use crate::rules::RuleIndex;
@@ -107,7 +106,11 @@ impl<'s> Confirm<'s> {
     }
 
     pub(super) fn candidate(&mut self, candidate: Candidate) {
-        if self.exhausted || self.idle(candidate) || !self.may_be(candidate) || !self.has_needs(candidate) {
+        if self.exhausted
+            || self.idle(candidate)
+            || candidate.wants_word && !self.has_word(candidate)
+            || !self.has_needs(candidate)
+        {
             return;
         }
         let mut ends = std::mem::take(&mut self.scratch.ends);
@@ -159,20 +162,17 @@ impl<'s> Confirm<'s> {
             || matches!(unit.rules.as_slice(), [only] if candidate.at < self.next_start(*only))
     }
 
-    /// What stands here can be a match, and has a word before it if it can only be one
-    /// with that.
-    fn may_be(&mut self, candidate: Candidate) -> bool {
+    /// A candidate that can only be a match with a word before it has one.
+    fn has_word(&mut self, candidate: Candidate) -> bool {
         let unit = self.engine.units.get(usize::from(candidate.unit));
-        let glance = unit.and_then(|unit| Some((unit, unit.glance.as_ref()?)));
-        let Some((unit, glance)) = glance.filter(|_| self.shortcuts) else { return true };
-        let (text, at) = (self.input.text.as_bytes(), candidate.at);
-        match glance.see(text, at) {
-            Seen::Nothing => false,
+        match unit.and_then(|unit| Some((unit, unit.glance.as_ref()?))) {
             // Where more text may follow, the walk says from where on it is held.
-            Seen::OnlyWithWord if self.input.at_end || at + unit.max_len < text.len() => {
-                self.any_word(glance.near(at))
+            Some((unit, glance))
+                if self.input.at_end || candidate.at + unit.max_len < self.input.text.len() =>
+            {
+                self.any_word(glance.near(candidate.at))
             }
-            Seen::OnlyWithWord | Seen::Something => true,
+            _ => true,
         }
     }
 

@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::checks::Check;
 use super::confirm::Confirm;
 use super::context::{ContextWords, Wanted};
-use super::glance::{Glance, Glanced};
+use super::glance::{Glance, Glanced, Seen};
 use super::literals::{Literal, Literals};
 use super::needs::Needs;
 use super::scratch::{Candidate, Candidates, Scratch};
@@ -242,19 +242,31 @@ impl Engine {
             let units: Vec<u16> =
                 (0u16..).take(self.units.len()).filter(|u| holds(u) && !anchored(u)).collect();
             for at in from..to {
-                candidates.literals.extend(units.iter().map(|&unit| Candidate { at, unit }));
+                candidates.literals.extend(units.iter().map(|&unit| Candidate::new(at, unit)));
             }
         } else {
-            let mut push = |at, unit| candidates.literals.push(Candidate { at, unit });
+            let mut push = |at, unit| candidates.literals.push(Candidate::new(at, unit));
             self.literals.scan(text, from, to, input.at_end, &mut push);
         }
+        let on = matches!(prefilter, Prefilter::On);
         anchors::parts(text, from, to, &mut |from, to| {
             anchors::scan(text, from, to, &mut |kind, at| {
-                if let Some(&Some(unit)) = self.anchors.get(kind) {
-                    candidates.anchors.push(Candidate { at, unit });
+                let Some(&Some(unit)) = self.anchors.get(kind) else { return };
+                let seen = if on { self.see(unit, text, at) } else { Seen::Something };
+                if seen != Seen::Nothing {
+                    let wants_word = seen == Seen::OnlyWithWord;
+                    candidates.anchors.push(Candidate { wants_word, ..Candidate::new(at, unit) });
                 }
             });
         });
+    }
+
+    /// What a match of the unit may be, by a look at the first bytes.
+    #[inline(always)]
+    fn see(&self, unit: u16, text: &[u8], at: usize) -> Seen {
+        let unit = self.units.get(usize::from(unit));
+        let glance = unit.and_then(|unit| unit.glance.as_ref());
+        glance.map_or(Seen::Something, |glance| glance.see(text, at))
     }
 
     /// Text at the end that could become a candidate.
@@ -264,7 +276,7 @@ impl Engine {
         }
         for (kind, unit) in anchors::KINDS.into_iter().zip(self.anchors) {
             if let Some(unit) = unit {
-                anchors::open_at_end(kind, text, from, |at| confirm.hold_if_alive(Candidate { at, unit }));
+                anchors::open_at_end(kind, text, from, |at| confirm.hold_if_alive(Candidate::new(at, unit)));
             }
         }
     }

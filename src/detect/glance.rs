@@ -74,15 +74,37 @@ impl Glance {
     /// may stand.
     #[inline(always)]
     pub(super) fn see(&self, text: &[u8], at: usize) -> Seen {
+        let rest = text.get(at..).unwrap_or_default();
+        let left = match rest.first_chunk::<HEAD_PLACES>() {
+            Some(head) => self.left(u64::from_le_bytes(*head), HEAD_PLACES),
+            None => self.left_at_end(rest),
+        };
+        match left {
+            0 => Seen::Nothing,
+            left if left & ((1 << HALF) - 1) == 0 => Seen::OnlyWithWord,
+            _ => Seen::Something,
+        }
+    }
+
+    /// The groups that are left after so many bytes of `head`.
+    #[inline(always)]
+    fn left(&self, head: u64, places: usize) -> u64 {
         let mut left = u64::from(u8::MAX);
-        let head = text.get(at..).unwrap_or_default().iter().take(HEAD_PLACES);
-        for (byte, place) in head.zip(0u32..) {
-            left &= self.groups.get(usize::from(*byte)).map_or(0, |groups| groups >> (8 * place));
+        for place in 0..places as u32 {
+            let byte = (head >> (8 * place)) as u8;
+            left &= self.groups.get(usize::from(byte)).map_or(0, |groups| groups >> (8 * place));
             if left == 0 {
-                return Seen::Nothing;
+                break;
             }
         }
-        if left & ((1 << HALF) - 1) == 0 { Seen::OnlyWithWord } else { Seen::Something }
+        left
+    }
+
+    #[inline(never)]
+    fn left_at_end(&self, rest: &[u8]) -> u64 {
+        let mut head = [0; HEAD_PLACES];
+        head.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        self.left(u64::from_le_bytes(head), rest.len())
     }
 }
 

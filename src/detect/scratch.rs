@@ -74,9 +74,18 @@ impl<T: Copy + Default + PartialEq> Sparse<T> {
 pub(super) struct Candidate {
     pub(super) at: usize,
     pub(super) unit: u16,
+    /// Only rules match here that want a word before.
+    pub(super) wants_word: bool,
 }
 
-/// Candidates of a block: two lists, each in order of place.
+impl Candidate {
+    pub(super) const fn new(at: usize, unit: u16) -> Candidate {
+        Candidate { at, unit, wants_word: false }
+    }
+}
+
+/// Candidates of a block: two lists, of which the first is in order of place, and the
+/// second for each unit.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     pub(super) literals: Vec<Candidate>,
@@ -89,7 +98,7 @@ impl Candidates {
         self.anchors.clear();
     }
 
-    /// Calls `each` for all of both lists, in order of place.
+    /// Calls `each` for all of both lists, for each unit in order of place.
     pub(super) fn in_order(&self, mut each: impl FnMut(Candidate)) {
         let mut anchors = self.anchors.iter().copied().peekable();
         for &literal in &self.literals {

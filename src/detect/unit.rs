@@ -183,15 +183,23 @@ impl Walker<'_> {
         let mut state = self.start(from.checked_sub(1).and_then(|i| text.get(i).copied()))?;
         // An automaton tells of a match one byte after its end.
         let stop = from.saturating_add(max_len).saturating_add(1).min(text.len());
-        for (at, &byte) in (from..).zip(text.get(from..stop).unwrap_or_default()) {
-            state = self.next(state, byte)?;
-            if state.is_tagged() {
-                if state.is_match() {
-                    self.push_end(state, at, ends);
-                } else if state.is_dead() {
-                    return Ok((at + 1 - from, false));
-                }
+        let (mut at, text) = (from, text.get(..stop).unwrap_or_default());
+        loop {
+            let mut next = None;
+            if !state.is_tagged() {
+                (at, state, next) = glide(self.dfa, self.cache, text, at, state);
             }
+            let Some(&byte) = text.get(at) else { break };
+            state = match next {
+                Some(next) => next,
+                None => self.next(state, byte)?,
+            };
+            if state.is_match() {
+                self.push_end(state, at, ends);
+            } else if state.is_dead() {
+                return Ok((at + 1 - from, false));
+            }
+            at += 1;
         }
         let steps = stop - from;
         if steps > max_len {
@@ -255,6 +263,28 @@ impl Walker<'_> {
         };
         ends.push(End { at, list });
     }
+}
+
+/// Walks on from `at` as long as nothing is to be done: up to where, in what state,
+/// and which match or dead state is next, unless that is not known. Nothing in this
+/// loop calls anything.
+#[inline(never)]
+fn glide(
+    dfa: &DFA,
+    cache: &Cache,
+    text: &[u8],
+    mut at: usize,
+    mut state: State,
+) -> (usize, State, Option<State>) {
+    while let Some(&byte) = text.get(at) {
+        let next = dfa.next_state_untagged(cache, state, byte);
+        if next.is_tagged() {
+            return (at, state, (!next.is_unknown()).then_some(next));
+        }
+        state = next;
+        at += 1;
+    }
+    (at, state, None)
 }
 
 /// How much an automaton's cache held.
