@@ -22,9 +22,10 @@ const MIN_ENTROPY_TOKEN: u32 = 16;
 /// Most bytes from the first letter to the first digit: `ABC-DE-1`.
 const PLATE_HEAD: usize = 8;
 
-/// The kinds, in the order in which those at one place are given.
+/// The kinds, in the order in which those of a block are given: first what starts before
+/// its digit. Words of context are looked for from the first place on.
 pub(super) const KINDS: [Anchor; 6] =
-    [Anchor::Digit, Anchor::At, Anchor::Colon, Anchor::Letters, Anchor::Mixed, Anchor::Entropy];
+    [Anchor::Letters, Anchor::Entropy, Anchor::Mixed, Anchor::At, Anchor::Colon, Anchor::Digit];
 
 /// Every anchor has a digit, or one of these, within the look-back behind it.
 #[inline(always)]
@@ -192,7 +193,7 @@ impl Places {
         if digit | at | colon | letters | mixed | entropy == 0 {
             return;
         }
-        let kinds = [digit, at, colon, letters, mixed, entropy];
+        let kinds = [letters, entropy, mixed, at, colon, digit];
         let left = to.saturating_sub(start);
         let limit = if left < STRIDE { (1 << left) - 1 } else { u64::MAX };
         for (kind, bits) in kinds.into_iter().enumerate() {

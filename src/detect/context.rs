@@ -24,7 +24,7 @@ pub(super) struct ContextWords {
     wanted_by: Vec<Vec<u16>>,
 }
 
-/// Context of one rule: indices into the words.
+/// Context of one rule: indices into the words, in order.
 #[derive(Debug)]
 pub(super) struct Wanted {
     words: Vec<u16>,
@@ -105,7 +105,11 @@ impl ContextWords {
             return Err(format!("more than {} words in all rules", u16::MAX));
         }
         let number = |word: &String| words.binary_search(&word.as_str()).ok().map(|at| at as u16);
-        let numbers = |of: &[String]| of.iter().filter_map(number).collect();
+        let numbers = |of: &[String]| {
+            let mut numbers: Vec<u16> = of.iter().filter_map(number).collect();
+            crate::order::sort_by(&mut numbers, Ord::cmp);
+            numbers
+        };
         let single = |of: &[String]| {
             of.iter().filter(|word| word.len() == 1).filter_map(|word| word.bytes().next()).collect()
         };
@@ -221,8 +225,8 @@ impl ContextWords {
                 return None;
             }
             if hit.end <= at {
-                good |= wanted.words.contains(&hit.word);
-                bad |= wanted.exclude.contains(&hit.word);
+                good |= wanted.words.binary_search(&hit.word).is_ok();
+                bad |= wanted.exclude.binary_search(&hit.word).is_ok();
             }
         }
         Some(good && !bad)

@@ -157,13 +157,22 @@ impl Caches {
     }
 
     /// What automaton `id` left.
+    #[inline(always)]
     pub(super) fn get(&mut self, id: usize, dfa: &DFA) -> Result<&mut Kept, Broken> {
+        if !matches!(self.0.get(id), Some(Some(_))) {
+            self.create(id, dfa);
+        }
+        self.0.get_mut(id).and_then(Option::as_deref_mut).ok_or(Broken)
+    }
+
+    #[inline(never)]
+    fn create(&mut self, id: usize, dfa: &DFA) {
         if id >= self.0.len() {
             self.0.resize_with(id + 1, || None);
         }
-        let slot = self.0.get_mut(id).ok_or(Broken)?;
-        let new = || Box::new(Kept { cache: dfa.create_cache(), lists: None });
-        Ok(slot.get_or_insert_with(new))
+        if let Some(slot) = self.0.get_mut(id) {
+            *slot = Some(Box::new(Kept { cache: dfa.create_cache(), lists: None }));
+        }
     }
 
     /// The lists of automaton `id`, to be put back before it walks again.

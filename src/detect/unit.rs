@@ -79,6 +79,7 @@ impl Automaton {
         self.dfa.get_or_init(|| self.build().ok()).as_ref().ok_or(Broken)
     }
 
+    #[inline(always)]
     fn walker<'a>(&'a self, dfa: &'a DFA, caches: &'a mut Caches) -> Result<Walker<'a>, Broken> {
         let Kept { cache, lists } = caches.get(self.id, dfa)?;
         let lists = (self.patterns.len() > 1).then(|| lists.get_or_insert_default().as_mut());
@@ -87,7 +88,9 @@ impl Automaton {
     }
 
     /// Walks forward from `from`, `max_len` bytes at most, and adds every place
-    /// where a pattern ends to `ends`.
+    /// where a pattern ends to `ends`. In line: most walks are of a few bytes, and to
+    /// hand all this over took longer.
+    #[inline(always)]
     pub(super) fn forward(
         &self,
         caches: &mut Caches,
@@ -172,6 +175,7 @@ impl Walker<'_> {
     }
 
     /// Bytes walked, and whether more text could change the result.
+    #[inline(always)]
     fn forward(
         &mut self,
         text: &[u8],

@@ -31,12 +31,21 @@ pub(in crate::detect) struct Head {
 
 #[derive(Debug)]
 struct Entry {
-    text: Box<[u8]>,
-    /// Its head tells all that is to know of so many bytes: folding makes letters
-    /// of letters only.
-    told: usize,
+    len: usize,
+    /// Its text, eight bytes at a time.
+    parts: Box<[Part]>,
     begins_word: bool,
     uses: Box<[Use]>,
+}
+
+/// Eight bytes of a literal, or what is left of it.
+#[derive(Debug)]
+struct Part {
+    bytes: u64,
+    /// What makes small letters of letters, and changes nothing else.
+    fold: u64,
+    /// Which bytes there are.
+    mask: u64,
 }
 
 /// Who wants a literal, before what byte, and with what near.
@@ -77,10 +86,9 @@ impl<const KEY: u32, const BITS: u32, const WORDS: usize> Table<KEY, BITS, WORDS
                 }
             }
             heads.push(Head::of(&literal.text));
-            let letters = literal.text.iter().take(HEAD).take_while(|b| b.is_ascii_alphabetic());
             entries.push(Entry {
-                text: literal.text.as_slice().into(),
-                told: letters.count(),
+                len: literal.text.len(),
+                parts: literal.text.chunks(HEAD).map(Part::of).collect(),
                 begins_word: literal.begins_word(),
                 uses: uses.into(),
             });
@@ -136,15 +144,31 @@ impl Entry {
     #[inline(never)]
     fn verify(&self, text: &[u8], inside: bool, open: impl Fn(Gate) -> bool, found: &mut impl FnMut(u16)) {
         if !(inside && self.begins_word)
-            && self.text.get(self.told..).is_some_and(|rest| {
-                rest.is_empty() && text.len() >= self.told
-                    || text.get(self.told..self.text.len()).is_some_and(|t| t.eq_ignore_ascii_case(rest))
-            })
+            && text.len() >= self.len
+            && self
+                .parts
+                .iter()
+                .zip(0..)
+                .all(|(part, i)| part.is_at(text.get(HEAD * i..).unwrap_or_default()))
         {
-            let next = text.get(self.text.len()).map(u8::to_ascii_lowercase);
+            let next = text.get(self.len).map(u8::to_ascii_lowercase);
             let fits = |used: &&Use| next.is_none_or(|next| used.next.has(next)) && open(used.gate);
             self.uses.iter().filter(fits).for_each(|used| found(used.unit));
         }
+    }
+}
+
+impl Part {
+    fn of(text: &[u8]) -> Part {
+        let fold = |byte: &u8| if byte.is_ascii_alphabetic() { FOLD as u8 } else { 0 };
+        let fold: Vec<u8> = text.iter().map(fold).collect();
+        Part { bytes: eight(text), fold: eight(&fold), mask: Head::of(text).mask }
+    }
+
+    /// A text starts with these, letters' case aside.
+    #[inline(always)]
+    fn is_at(&self, text: &[u8]) -> bool {
+        (eight(text) | self.fold) & self.mask == self.bytes
     }
 }
 
@@ -167,10 +191,16 @@ impl Head {
 /// The first eight bytes, case folded; beyond the end, anything.
 #[inline(always)]
 pub(in crate::detect) fn head_of(text: &[u8]) -> u64 {
+    eight(text) | FOLD
+}
+
+/// The first eight bytes; beyond the end, zero.
+#[inline(always)]
+fn eight(text: &[u8]) -> u64 {
     let bytes = text.first_chunk().copied().unwrap_or_else(|| {
-        let mut bytes = [0; 8];
+        let mut bytes = [0; HEAD];
         bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
         bytes
     });
-    u64::from_le_bytes(bytes) | FOLD
+    u64::from_le_bytes(bytes)
 }
