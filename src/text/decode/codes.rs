@@ -47,8 +47,10 @@ pub(super) fn octal(input: &[u8], at: usize, f: &mut Bytes<'_>) -> Option<usize>
 }
 
 fn value(token: &[u8], radix: u32) -> Option<u8> {
-    let digits = std::str::from_utf8(token).ok().filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))?;
-    u8::from_str_radix(digits, radix).ok()
+    let digit = |byte: &u8| char::from(*byte).to_digit(radix);
+    let number =
+        token.iter().try_fold(0u32, |number, byte| number.checked_mul(radix)?.checked_add(digit(byte)?));
+    number.filter(|_| !token.is_empty()).and_then(|number| u8::try_from(number).ok())
 }
 
 /// Codes with separators between them, read by `code`. A code below the
