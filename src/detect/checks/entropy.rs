@@ -1,5 +1,7 @@
 //! `entropy>=x`: Shannon entropy of the bytes of a match, in bits a byte.
 
+const ROUNDING: f64 = 1e-12;
+
 /// 0 for one repeated byte, up to 8. Random hex comes near 4, base64 near 6
 /// where the text is long enough; 20 random base64 characters have about 4.
 pub(super) fn bits_per_byte(text: &str) -> f64 {
@@ -19,7 +21,8 @@ pub(super) fn bits_per_byte(text: &str) -> f64 {
             repeated += f64::from(count) * f64::from(count).log2();
         }
     }
-    (total.log2() - repeated / total).max(0.0)
+    // Rounding must not put what is exactly a rule's bound below it.
+    (total.log2() - repeated / total + ROUNDING).max(0.0)
 }
 
 #[cfg(test)]
@@ -35,5 +38,8 @@ mod tests {
             assert!((bits_per_byte(text) - want).abs() < 1e-9, "{text}");
         }
         table("entropy>=3", &["f3Kx9Qz1LmP0"], &["aaaaaaabbbbb", "xxxxxxxxxxxx"]);
+        for times in 1..40 {
+            table("entropy>=3", &[&"abcd1234".repeat(times)], &[&"abcd123".repeat(times)]);
+        }
     }
 }

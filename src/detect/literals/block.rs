@@ -117,13 +117,12 @@ impl Marks {
     /// branch: words of eight letters and more are as good as random.
     #[inline(always)]
     pub(super) fn has_run(&self, before: &Marks) -> bool {
-        let (mut run, mut left) = (self.runs, before.runs);
-        for shift in [1, 2, 4, 8] {
-            run &= run << shift | left >> (BLOCK - shift);
-            // Right in its upper bits, which are all that is asked for.
-            left &= left << shift;
-        }
-        run != 0
+        // Right in its upper bits, which are all that is asked for.
+        let (one, left) = joined(self.runs, before.runs, 1);
+        let (two, left) = joined(one, left, 2);
+        let (four, left) = joined(two, left, 4);
+        let (eight, _) = joined(four, left, 8);
+        eight != 0
     }
 
     /// Operators from bit `i` on, over the border of the block.
@@ -133,6 +132,12 @@ impl Marks {
         let next = if i == 0 { 0 } else { after.operators << (BLOCK as u32 - i) };
         self.operators >> i | next
     }
+}
+
+/// Bits that are set, and so many before them, in a block and in the one to its left.
+#[inline(always)]
+const fn joined(bits: u64, left: u64, shift: usize) -> (u64, u64) {
+    (bits & (bits << shift | left >> (BLOCK - shift)), left & left << shift)
 }
 
 const _: () = assert!(RUN == 16);

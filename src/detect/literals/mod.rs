@@ -201,7 +201,9 @@ impl Literals {
     /// a loop that calls anything V8 keeps nothing in registers, and here it can.
     #[inline(never)]
     fn words(&self, block: &Block, places: u64, after_word: u64) -> u64 {
-        filtered(places, |i| self.long.bits(key_at(block, i)) >> (after_word >> i & 1))
+        // Most stand before a word, and need not be asked which they are.
+        filtered(places & !after_word, |i| self.long.bits(key_at(block, i)))
+            | filtered(places & after_word, |i| self.long.bits(key_at(block, i)) >> 1)
     }
 
     /// The same for any `places`.
