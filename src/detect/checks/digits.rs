@@ -28,12 +28,12 @@ pub(super) fn upper(text: &str, most: usize) -> Few<u8> {
 
 /// Exactly `N` digits, or none.
 pub(super) fn exactly<const N: usize>(text: &str) -> Option<[u32; N]> {
-    let mut all = [0; N];
-    let mut found = digits(text);
-    for slot in &mut all {
-        *slot = found.next()?;
+    let (mut all, mut count) = ([0; N], 0);
+    for byte in text.bytes().filter(u8::is_ascii_digit) {
+        *all.get_mut(count)? = u32::from(byte - b'0');
+        count += 1;
     }
-    found.next().is_none().then_some(all)
+    (count == N).then_some(all)
 }
 
 /// Sum of digits times weights, as long as both last.
