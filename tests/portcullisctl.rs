@@ -61,6 +61,7 @@ fn check_runs_the_tests_of_custom_rules() {
     assert_eq!((code, said.as_str()), (Some(0), ""));
     let (code, said) = with(json!({ "hit": ["x «acme_live_short» y"], "clean": ["no"] }));
     assert!(code == Some(1) && said.contains("rule mine.key: matches []"), "{said}");
+    assert!(said.contains("the pattern does not match"), "{said}");
     let (code, said) = with(json!({ "hit": [], "clean": [] }));
     assert!(code == Some(0) && said.contains("mine.key: has no tests"), "{said}");
 }

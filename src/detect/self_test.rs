@@ -101,7 +101,8 @@ impl Tester<'_> {
     ) {
         let found = self.own(index, rule, text);
         if found != wanted {
-            self.fail(index, written, format!("matches {found:?}, not the marked {wanted:?}"));
+            let why = if found.is_empty() { missed(rule, text) } else { String::new() };
+            self.fail(index, written, format!("matches {found:?}, not the marked {wanted:?}{why}"));
         }
         let place = Place::of(rule);
         let all = self.whole(text, place);
@@ -178,6 +179,36 @@ impl Tester<'_> {
     }
 }
 
+/// Why nothing of a text is a match: what keeps the bare pattern's matches out.
+fn missed(rule: &LoadedRule, text: &str) -> String {
+    let matches = |checks: &[String], context: bool| {
+        let context = rule.context.clone().filter(|_| context);
+        let rules = RuleSet::of(LoadedRule { checks: checks.to_vec(), context, ..rule.clone() });
+        let (mut out, mut scratch) = (Vec::new(), Scratch::new());
+        if let Ok(engine) = Engine::compile(&rules) {
+            engine.scan(&Place::of(rule).input(text, true, 0), &mut scratch, &mut out);
+        }
+        out.into_iter().map(|m| m.range).collect::<Vec<_>>()
+    };
+    let bare = matches(&[], false);
+    if bare.is_empty() {
+        return ": the pattern does not match, or is longer than `max_len`".into();
+    }
+    let fails = |check: &&String| matches(std::slice::from_ref(*check), false).is_empty();
+    if let Some(check) = rule.checks.iter().find(fails) {
+        return format!(": the pattern matches {bare:?}, and the check `{check}` does not hold there");
+    }
+    match &rule.context {
+        Some(context) if matches(&rule.checks, true).is_empty() => {
+            let within = context.within;
+            format!(
+                ": pattern and checks hold at {bare:?}, and what `context` wants does not stand within {within} bytes before"
+            )
+        }
+        _ => String::new(),
+    }
+}
+
 /// A span the rule looks at.
 #[derive(Clone, Copy)]
 struct Place {
@@ -226,6 +257,28 @@ mod tests {
         assert_eq!(unmark("a«b"), None);
         assert_eq!(unmark("ab»"), None);
         assert_eq!(unmark("«a«b»"), None);
+    }
+
+    #[test]
+    fn a_missed_hit_says_why() {
+        let failures = |fields: &str, hit: &str| {
+            let json = format!(
+                r#"{{"format":1,"pack":"mine","title":"t","category":"pii","rules":[{{"id":"mine.a","title":"t",
+                "level":1,"severity":"low","max_len":40,"pattern":"cust-([0-9]{{4,12}})","replace":"[X]",{fields}
+                "why":"w","since":"0.1.0","references":["https://example.com/a"],
+                "tests":{{"hit":["{hit}"],"clean":["no"]}}}}]}}"#
+            );
+            let mut rules = RuleSet::default();
+            rules.add_pack("mine", &json, Strictness::Lenient).unwrap_or_else(|e| panic!("{e:#?}"));
+            self_test(&rules).iter().map(Failure::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let said = failures("", "cust «12»");
+        assert!(said.contains("the pattern does not match"), "{said}");
+        let said = failures(r#""check":["digits>=3","luhn"],"#, "cust-«1234567»");
+        assert!(said.contains("the pattern matches [5..12], and the check `luhn` does not hold"), "{said}");
+        let said = failures(r#""context":{"words":["order"],"within":20},"#, "cust-«1234567»");
+        assert!(said.contains("hold at [5..12], and what `context` wants"), "{said}");
+        assert_eq!(failures("", "cust-«1234567»"), "");
     }
 
     #[test]

@@ -152,6 +152,11 @@ impl RuleSet {
         });
     }
 
+    /// Of one rule.
+    pub(crate) fn of(rule: LoadedRule) -> RuleSet {
+        RuleSet { rules: vec![rule] }
+    }
+
     /// Keeps the rules that `keep` accepts; indices change.
     pub fn retain(&mut self, keep: impl FnMut(&LoadedRule) -> bool) {
         self.rules.retain(keep);
