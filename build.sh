@@ -243,7 +243,10 @@ case $command in
     demo)
         words=()
         for argument in "$@"; do
-            [ "${words[*]: -1}" != --config ] || argument=$(from_caller "$argument")
+            case ${words[*]: -1}:$argument in
+                --config:*) argument=$(from_caller "$argument") ;;
+                *:--config=*) argument=--config=$(from_caller "${argument#--config=}") ;;
+            esac
             words+=("$argument")
         done
         set -- "${words[@]}"
@@ -263,6 +266,10 @@ case $command in
     train) run_classifier train "$1" ;;
     fmt) cargo fmt ;;
     lint) run_lint ;;
-    clean) rm -rf "$TARGET" dist .cache ;;
+    clean)
+        rm -rf target dist .cache
+        # Others may build there as well.
+        [ "$TARGET" = "$PWD/target" ] || printf 'left as it is: %s\n' "$TARGET"
+        ;;
     help) usage ;;
 esac

@@ -119,9 +119,10 @@ class Stage:
                 pass
             time.sleep(0.02)
         log = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-        refused = re.search(r"portcullis: (configuration refused: .*)", log)
+        # A pattern is refused on several lines, up to the next line of Envoy's own.
+        refused = re.search(r"portcullis: (configuration refused: .*(?:\n(?!\[\d{4}-).*)*)", log)
         if refused:
-            raise SystemExit(f"demo: {self.config}: {refused[1]}")
+            raise SystemExit(f"demo: {self.config}: {refused[1].rstrip()}")
         raise SystemExit(f"demo: Envoy did not start; the end of its log:\n{log[-3000:]}")
 
     def get(self, path: str) -> str:

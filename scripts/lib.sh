@@ -10,9 +10,8 @@ CLIENTS=$CACHE/clients-venv
 TRAIN=$CACHE/train
 NODE=$CACHE/node
 TOOLS=$CACHE/tools
-# cargo metadata is the authority, because CARGO_TARGET_DIR and cargo's own
-# configuration may move the folder.
-TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+# Either name moves the folder, the first before the second, as cargo has it.
+TARGET=${CARGO_TARGET_DIR:-${CARGO_BUILD_TARGET_DIR:-$PWD/target}}
 TRIPLE=wasm32-wasip1
 LINKED=$TARGET/$TRIPLE/release/portcullis.wasm
 MODULE=$TARGET/portcullis.wasm

@@ -29,6 +29,39 @@ fn every_shipped_configuration_loads() {
     }
 }
 
+/// What loads without a word and is not what its author thinks is refused.
+#[test]
+fn what_would_mislead_is_refused() {
+    let with = |quotas: &str, pack: &str| {
+        let text = format!(
+            r#"{{"version":1,"identity":{{"required":false}},"policies":[{{"name":"a","quotas":[{quotas}]}}],
+            "rules":{{"custom":[{pack}]}}}}"#
+        );
+        Config::from_json(&text).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let day = r#"{"name":"day","per":"subject","unit":"tokens","limit":100,"window":"1d"}"#;
+    let calls = day.replace("tokens", "requests");
+    assert_eq!(with(&format!("{day},{calls}"), ""), Ok(()));
+    let error = with(&format!("{day},{calls},{day}"), "").unwrap_err();
+    assert_eq!(error, "policies[0].quotas[2]: counts the same as quotas[0]");
+    let pack = |format: u8, name: &str, id: &str| {
+        format!(
+            r#"{{"format":{format},"pack":"{name}","title":"t","category":"secrets","rules":[{{"id":"{id}",
+            "title":"t","level":1,"severity":"low","max_len":40,"pattern":"acme_live_[a-z]{{4}}","replace":"[X]"}}]}}"#
+        )
+    };
+    assert_eq!(with(day, &pack(1, "mine", "mine.key")), Ok(()));
+    for (format, name, id, want) in [
+        (2, "mine", "mine.key", "format: must be 1"),
+        (1, "Mine!", "mine.key", "pack: must be a name"),
+        (1, "engine", "engine.budget", "begins the ids of the filter's own findings"),
+        (1, "mine", "other.key", "must start with the name of its pack"),
+    ] {
+        let error = with(day, &pack(format, name, id)).unwrap_err();
+        assert!(error.starts_with("rules.custom[0]") && error.contains(want), "{error}");
+    }
+}
+
 /// A block is a configuration if it says so in its first key.
 #[test]
 fn every_configuration_in_a_document_loads() {

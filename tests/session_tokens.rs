@@ -282,15 +282,14 @@ fn monitor_mode_sends_what_came_and_turns_nothing_back() {
 #[test]
 fn a_key_is_required() {
     for (key, fine) in [(None, false), (Some("short"), false), (Some(KEY), true)] {
-        let text = json!({ "version": 1, "identity": { "required": false }, "audit": { "key": key },
-            "policies": [{ "name": "a", "scan": { "request": { "secrets": "tokenize" } } }] });
-        let error = Config::from_json(&text.to_string()).map(|_| ()).map_err(|e| e.to_string());
-        assert_eq!(error.is_ok(), fine);
-        assert!(
-            fine || error
-                .unwrap_err()
-                .starts_with("policies[0].scan.request.secrets: tokenize needs audit.key")
-        );
+        for (direction, action) in [("request", "tokenize"), ("request", "hash"), ("response", "hash")] {
+            let text = json!({ "version": 1, "identity": { "required": false }, "audit": { "key": key },
+                "policies": [{ "name": "a", "scan": { direction: { "secrets": action } } }] });
+            let error = Config::from_json(&text.to_string()).map(|_| ()).map_err(|e| e.to_string());
+            assert_eq!(error.is_ok(), fine);
+            let want = format!("policies[0].scan.{direction}.secrets: {action} needs audit.key");
+            assert!(fine || error.unwrap_err().starts_with(&want));
+        }
     }
 }
 

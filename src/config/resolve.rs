@@ -11,7 +11,7 @@ use crate::audit::{self, digest::hex};
 use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
-use crate::quota;
+use crate::quota::{self, QuotaWritten};
 use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
 
 impl Config {
@@ -72,19 +72,25 @@ impl Config {
 /// keys on values he guesses.
 const MIN_PLACEHOLDER_KEY: usize = 16;
 
-/// Placeholders without a key are hashes that anybody can compute: a provider
-/// would find a mail address by trying a list of them.
+/// Placeholders and hashes without a key are what anybody can compute: a provider would
+/// find a mail address by trying a list of them, and the rest of a card of which the
+/// first digits and the last are known.
 fn check_placeholders(policies: &[written::Policy], key: Option<&str>) -> Result<(), ConfigError> {
     if key.is_some_and(|key| key.len() >= MIN_PLACEHOLDER_KEY) {
         return Ok(());
     }
     for (i, policy) in policies.iter().enumerate() {
-        let actions = actions(&policy.scan.request);
-        for (category, name) in CATEGORIES {
-            if actions.get(category).action == Action::Tokenize {
+        for (direction, scan) in [("request", &policy.scan.request), ("response", &policy.scan.response)] {
+            let actions = actions(scan);
+            for (category, name) in CATEGORIES {
+                let action = match actions.get(category).action {
+                    Action::Tokenize => "tokenize",
+                    Action::Hash => "hash",
+                    _ => continue,
+                };
                 return Err(error(
-                    format!("policies[{i}].scan.request.{name}"),
-                    format!("tokenize needs audit.key, of at least {MIN_PLACEHOLDER_KEY} bytes"),
+                    format!("policies[{i}].scan.{direction}.{name}"),
+                    format!("{action} needs audit.key, of at least {MIN_PLACEHOLDER_KEY} bytes"),
                 ));
             }
         }
@@ -210,6 +216,14 @@ fn resolve_policy(
     }
     let mut quotas = Vec::new();
     for (i, quota) in written.quotas.iter().enumerate() {
+        // One counter, charged twice for each call.
+        let same = |other: &QuotaWritten| {
+            (&other.name, &other.per, other.unit, &other.window)
+                == (&quota.name, &quota.per, quota.unit, &quota.window)
+        };
+        if let Some(first) = written.quotas.iter().take(i).position(same) {
+            return Err(error(format!("{at}.quotas[{i}]"), format!("counts the same as quotas[{first}]")));
+        }
         quotas.push(quota.resolve().map_err(|e| error(format!("{at}.quotas[{i}]"), e))?);
     }
     Ok(Policy {

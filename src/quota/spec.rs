@@ -43,7 +43,7 @@ pub struct QuotaWritten {
 }
 
 /// One name or several.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 #[allow(missing_docs)]
 pub enum Per {

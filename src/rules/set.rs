@@ -85,9 +85,6 @@ impl RuleSet {
     pub fn add_pack(&mut self, file: &str, json: &str, strict: Strictness) -> Result<(), Vec<RuleError>> {
         let pack: Pack =
             super::from_json(json).map_err(|e| vec![RuleError::new(file, "", "", e.to_string())])?;
-        if pack.format != 1 {
-            return Err(vec![RuleError::new(file, "", "format", "must be 1")]);
-        }
         self.add(file, &pack, strict)
     }
 
@@ -95,6 +92,16 @@ impl RuleSet {
     /// faults are told.
     pub fn add(&mut self, file: &str, pack: &Pack, strict: Strictness) -> Result<(), Vec<RuleError>> {
         let mut errors = Vec::new();
+        if pack.format != 1 {
+            errors.push(RuleError::new(file, "", "format", "must be 1"));
+        }
+        if !is_name(&pack.pack) {
+            errors.push(RuleError::new(file, "", "pack", "must be a name of [a-z0-9-]"));
+        }
+        if RESERVED.contains(&pack.pack.as_str()) {
+            let reason = format!("{:?} begins the ids of the filter's own findings", pack.pack);
+            errors.push(RuleError::new(file, "", "pack", reason));
+        }
         let mut added: Vec<LoadedRule> = Vec::with_capacity(pack.rules.len());
         for rule in &pack.rules {
             let loader = Loader { file, pack, rule, strict };
@@ -183,6 +190,26 @@ impl RuleSet {
     }
 }
 
+/// First names of ids that findings, refusals and gaps of the filter itself have: a rule
+/// of that name would pass for one of them in the record.
+const RESERVED: &[&str] = &[
+    "anomaly",
+    "approval",
+    "compressed",
+    "engine",
+    "fault",
+    "global",
+    "identity",
+    "limits",
+    "mcp",
+    "policy",
+    "price",
+    "quota",
+    "request",
+    "response",
+    "stream",
+];
+
 /// Checks one rule as written.
 struct Loader<'a> {
     file: &'a str,
@@ -255,13 +282,13 @@ impl Loader<'_> {
         if rule.needs_support && self.pack.category != Category::Injection {
             return Err(self.error("needs_support", "only rules of category \"injection\" can have it"));
         }
-        if self.strict == Strictness::Lenient {
-            return Ok(());
-        }
         if !rule.id.starts_with(&format!("{}.", self.pack.pack)) {
             return Err(
                 self.error("id", format!("must start with the name of its pack, {:?}", self.pack.pack))
             );
+        }
+        if self.strict == Strictness::Lenient {
+            return Ok(());
         }
         for (field, text) in [("title", &rule.title), ("since", &rule.since), ("why", &rule.why)] {
             if text.trim().is_empty() {
@@ -328,10 +355,11 @@ impl Loader<'_> {
 }
 
 fn is_id(id: &str) -> bool {
-    let name = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('-')
-            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    id.len() <= 80 && (2..=5).contains(&id.split('.').count()) && id.split('.').all(name)
+    id.len() <= 80 && (2..=5).contains(&id.split('.').count()) && id.split('.').all(is_name)
+}
+
+fn is_name(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('-')
+        && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
