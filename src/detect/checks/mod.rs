@@ -192,7 +192,11 @@ impl Check {
                 let bare = name.split(['>', '=', '<', ' ']).next().unwrap_or_default();
                 let start = bare.get(..bare.len().min(3)).unwrap_or_default();
                 let names = CHECKS.iter().map(|(known, _)| *known);
-                let near: Vec<&str> = names.filter(|known| known.starts_with(start)).collect();
+                let near: Vec<&str> = names
+                    .filter(|known| {
+                        !start.is_empty() && known.starts_with(start) || same_letters(known, bare)
+                    })
+                    .collect();
                 match near.as_slice() {
                     _ if near.contains(&bare) => {
                         format!("no check {name:?}; a bound is written {bare}>=NUMBER")
@@ -225,6 +229,16 @@ impl Check {
             Kind::Measure(measure) => measure(matched),
         }
     }
+}
+
+/// A slip: two letters swapped, or capitals.
+fn same_letters(known: &str, written: &str) -> bool {
+    let letters = |name: &str| {
+        let mut letters = name.to_ascii_lowercase().into_bytes();
+        crate::order::sort_by(&mut letters, Ord::cmp);
+        letters
+    };
+    letters(known) == letters(written)
 }
 
 /// What the last checks found: several rules that know a value by the name beside it
@@ -301,6 +315,15 @@ mod tests {
         }
         for bad in ["", "lun", "luhn>=3", "entropy", "entropy>=", "entropy>=x", "entropy>=NaN", "entropy<3"] {
             assert!(Check::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn slips_are_told() {
+        for (slip, want) in [("lunh", "there is luhn"), ("LUHN", "there is luhn"), ("ibna", "there is iban")]
+        {
+            let said = Check::parse(slip).map(|_| ()).unwrap_err();
+            assert!(said.contains(want), "{said}");
         }
     }
 
