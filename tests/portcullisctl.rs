@@ -40,9 +40,9 @@ fn scan_looks_behind_disguises() {
 
 #[test]
 fn check_runs_the_tests_of_custom_rules() {
-    let with = |tests: Value| {
+    let with = |level: u8, tests: Value| {
         let rule = json!({
-            "id": "mine.key", "title": "Key of ours", "level": 1, "severity": "high", "max_len": 40,
+            "id": "mine.key", "title": "Key of ours", "level": level, "severity": "high", "max_len": 40,
             "pattern": "acme_live_[a-z0-9]{16}", "replace": "[KEY]", "tests": tests,
         });
         let pack =
@@ -57,12 +57,15 @@ fn check_runs_the_tests_of_custom_rules() {
         std::fs::remove_file(file).unwrap();
         (said.status.code(), String::from_utf8(said.stderr).unwrap())
     };
-    let (code, said) = with(json!({ "hit": ["x «acme_live_0123456789abcdef» y"], "clean": ["acme_live_"] }));
+    let (code, said) =
+        with(1, json!({ "hit": ["x «acme_live_0123456789abcdef» y"], "clean": ["acme_live_"] }));
     assert_eq!((code, said.as_str()), (Some(0), ""));
-    let (code, said) = with(json!({ "hit": ["x «acme_live_short» y"], "clean": ["no"] }));
+    let (code, said) = with(4, json!({ "hit": [], "clean": [] }));
+    assert!(code == Some(0) && said.contains("rule mine.key: is off: its level"), "{said}");
+    let (code, said) = with(1, json!({ "hit": ["x «acme_live_short» y"], "clean": ["no"] }));
     assert!(code == Some(1) && said.contains("rule mine.key: matches []"), "{said}");
     assert!(said.contains("the pattern does not match"), "{said}");
-    let (code, said) = with(json!({ "hit": [], "clean": [] }));
+    let (code, said) = with(1, json!({ "hit": [], "clean": [] }));
     assert!(code == Some(0) && said.contains("mine.key: has no tests"), "{said}");
 }
 

@@ -37,6 +37,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
         match Config::from_json(&text) {
             Ok(config) => {
                 let untrue = untrue(&config, file);
+                for id in off(&config, &text) {
+                    let why = "its level is above `rules.level`, or `rules.disable` names it";
+                    eprintln!("{}: rule {id}: is off: {why}", file.display());
+                }
                 let but =
                     if untrue > 0 { ", but rules of its own do not do what their tests say" } else { "" };
                 println!("{}: loads{but}\n{}", file.display(), describe(&config));
@@ -68,6 +72,15 @@ fn untrue(config: &Config, file: &Path) -> usize {
         );
     }
     failures.len()
+}
+
+/// Rules of the configuration's own that are not in use.
+fn off(config: &Config, text: &str) -> Vec<String> {
+    let written: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let packs = written.pointer("/rules/custom").and_then(|packs| packs.as_array());
+    let rules = packs.into_iter().flatten().filter_map(|pack| pack.get("rules")?.as_array()).flatten();
+    let ids = rules.filter_map(|rule| rule.get("id")?.as_str());
+    ids.filter(|id| config.rules.find(id).is_none()).map(str::to_owned).collect()
 }
 
 /// The text of a configuration, within the filter's own cap.
