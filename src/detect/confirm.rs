@@ -243,8 +243,9 @@ impl<'s> Confirm<'s> {
     /// A pattern of a unit that can end at `to`. The longest come first.
     #[inline(always)]
     fn end(&mut self, pattern: u16, rule: RuleIndex, at: usize, to: usize) {
+        // One more than there were tries, once it was asked whether they are worth it.
         if let Some(&mut tries) = self.scratch.tries.count(pattern)
-            && tries < MAX_ENDS
+            && tries <= MAX_ENDS
             && let Some(plan) = self.plan(rule)
             && !self.exhausted
         {
@@ -252,7 +253,7 @@ impl<'s> Confirm<'s> {
             if let Some(tries) = self.scratch.tries.count(pattern) {
                 // What is beyond the rule's reach is no try.
                 let beyond = to - at > plan.max_len;
-                *tries = if go_on { (*tries + usize::from(!beyond)).max(1) } else { MAX_ENDS };
+                *tries = if go_on { (*tries).max(1) + usize::from(!beyond) } else { MAX_ENDS + 1 };
             }
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Wanted {
 pub(super) struct ContextHits {
     from: usize,
     to: usize,
+    /// The farthest that any search had to look back.
+    reach: usize,
     hits: Vec<Hit>,
     /// How many of the hits `newest` knows.
     known: usize,
@@ -82,6 +84,7 @@ impl ContextHits {
     pub(super) fn clear(&mut self) {
         self.from = 0;
         self.to = 0;
+        self.reach = 0;
         self.hits.clear();
         self.known = 0;
         self.newest.clear();
@@ -258,9 +261,15 @@ impl ContextWords {
         found: &mut ContextHits,
         budget: &mut Budget,
     ) -> Option<()> {
-        if first < found.from || first > found.to {
+        // A search that begins anew costs what it looks back and a stretch: through smaller
+        // gaps it goes on, so that no text costs much more than to be searched once.
+        found.reach = found.reach.max(at.saturating_sub(first));
+        if first.saturating_sub(found.to) > found.reach + STRETCH {
             found.hits.clear();
             (found.known, found.from, found.to) = (0, first, first);
+        }
+        if first < found.from {
+            self.search_before(text, first, found, budget)?;
         }
         if at <= found.to {
             return Some(());
@@ -271,15 +280,39 @@ impl ContextWords {
         if !budget.take(4 * (to - from)) {
             return None;
         }
-        let hits = &mut found.hits;
+        self.words(text, from, to, &mut found.hits);
+        found.to = to;
+        Some(())
+    }
+
+    /// Some rules look farther back than others: only what is missing is searched. That
+    /// is little, for places come nearly in order, and so are the hits behind it.
+    #[inline(never)]
+    fn search_before(
+        &self,
+        text: &[u8],
+        first: usize,
+        found: &mut ContextHits,
+        budget: &mut Budget,
+    ) -> Option<()> {
+        if !budget.take(4 * (found.from - first) + found.hits.len()) {
+            return None;
+        }
+        let mut hits = Vec::new();
+        self.words(text, first, found.from, &mut hits);
+        found.hits.splice(0..0, hits);
+        (found.known, found.from) = (0, first);
+        Some(())
+    }
+
+    /// Adds the words that start in `from..to` to `hits`.
+    fn words(&self, text: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
         self.literals.scan(text, from, to, true, |start, word| {
             let end = start + self.lengths.get(usize::from(word)).copied().unwrap_or(0);
             if is_whole(text, start, end) {
                 hits.push(Hit { start, end, word });
             }
         });
-        found.to = to;
-        Some(())
     }
 }
 
@@ -289,4 +322,43 @@ fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
     let letter = |at: Option<usize>| at.and_then(|i| text.get(i)).is_some_and(u8::is_ascii_alphanumeric);
     let goes_on = |before: Option<usize>, after: usize| letter(before) && letter(Some(after));
     !goes_on(start.checked_sub(1), start) && !goes_on(end.checked_sub(1), end)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn words(of: &[(&str, usize)]) -> ContextWords {
+        let context = |(word, within): &(&str, usize)| {
+            serde_json::from_str::<Context>(&format!(r#"{{"words":["{word}"],"within":{within}}}"#)).unwrap()
+        };
+        let contexts: Vec<Context> = of.iter().map(context).collect();
+        ContextWords::new(contexts.iter().map(Some)).unwrap().0
+    }
+
+    /// Places nearly in order, each asked for with a reach of its own, see what a search
+    /// from nothing sees, and no byte costs more than a few steps however far apart they
+    /// are.
+    #[test]
+    fn reaches_may_differ() {
+        let words = words(&[("abcde", 512), ("order", 40)]);
+        for gap in [1, 20, 70, 130, 300, 700] {
+            let unit = format!("id abcde 12 order-7 x{}", ".".repeat(gap));
+            let text = unit.repeat(9000 / unit.len());
+            let (mut found, mut left) = (ContextHits::default(), Budget::for_text(0, None));
+            let given = 9 * text.len();
+            assert!(left.take(65_536 - given.min(65_536)));
+            for unit_at in (0..text.len()).step_by(unit.len()) {
+                for (behind, reach) in [(16, 5), (2, 100), (9, 300), (19, 512), (4, 40), (12, 8)] {
+                    let at = unit_at + behind;
+                    let near = (at.saturating_sub(reach), at);
+                    let seen = words.any_near(text.as_bytes(), near, &mut found, &mut left);
+                    let (mut fresh, mut free) = (ContextHits::default(), Budget::for_text(4096, None));
+                    let want = words.any_near(text.as_bytes(), near, &mut fresh, &mut free);
+                    assert_eq!(seen, want, "{gap} {at} {reach}");
+                }
+            }
+        }
+    }
 }

@@ -135,3 +135,34 @@ fn nothing_is_hidden() {
     BLOCK.set(16);
     assert!(both.matches > 2 * rules.rules().len(), "{}", both.matches);
 }
+
+/// Ends beyond a rule's own reach are no tries: sixteen shorter ones are still tried.
+#[test]
+fn sixteen_ends_are_tried() {
+    let rule = |id: &str, pattern: &str, max_len: usize, check: &str| {
+        format!(
+            r#"{{"id":"t.{id}","title":"t","level":1,"severity":"low","max_len":{max_len},"anchor":"digit",
+            "pattern":"{pattern}","replace":"[X]","check":[{check}]}}"#
+        )
+    };
+    let first = rule("a", "[0-9]{1,60}", 24, r#""fr_siren""#);
+    let other = rule("b", "[0-9]{40}", 60, "");
+    let json = format!(r#"{{"format":1,"pack":"t","title":"t","category":"pii","rules":[{first},{other}]}}"#);
+    let mut rules = RuleSet::default();
+    rules.add_pack("t", &json, Strictness::Lenient).unwrap();
+    let engine = Engine::compile(&rules).unwrap();
+    for digits in [24, 25, 26, 40] {
+        let text = format!("x 732829320{} y", "7".repeat(digits - 9));
+        let input = Input {
+            text: &text,
+            view: View::Raw,
+            kind: SpanKind::User,
+            direction: Direction::Request,
+            at_end: true,
+            skip_before: 0,
+        };
+        let mut found = Vec::new();
+        engine.scan(&input, &mut Scratch::new(), &mut found);
+        assert_eq!(found.first().map(|m| m.range.clone()), Some(2..11), "{text}");
+    }
+}
