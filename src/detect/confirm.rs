@@ -97,11 +97,15 @@ impl<'s> Confirm<'s> {
         self.settled = self.settled.min(place);
     }
 
-    /// Hold from a place that may yet become a candidate, if its walk lives.
+    /// Hold from a place that may yet become a candidate, if its walk lives, or found an
+    /// end that would then count.
     pub(super) fn hold_if_alive(&mut self, candidate: Candidate) {
         let mut ends = std::mem::take(&mut self.scratch.ends);
         ends.clear();
         self.walk(candidate, &mut ends);
+        if !ends.is_empty() {
+            self.hold(candidate.at);
+        }
         self.scratch.ends = ends;
     }
 
@@ -121,7 +125,10 @@ impl<'s> Confirm<'s> {
         {
             self.scratch.tries.begin(unit.rules.len());
             match unit.rules.as_slice() {
-                &[only] => ends.iter().rev().for_each(|end| self.end(0, only, candidate.at, end.at)),
+                &[only] => {
+                    self.spend(ends.len());
+                    ends.iter().rev().for_each(|end| self.end(0, only, candidate.at, end.at));
+                }
                 rules => {
                     let id = unit.automaton.id();
                     if let Some(lists) = self.scratch.caches.take_lists(id) {
@@ -223,7 +230,6 @@ impl<'s> Confirm<'s> {
                     self.hold(candidate.at);
                 }
                 self.pay(&walk);
-                self.spend(ends.len());
             }
             Err(Broken) => self.exhausted = true,
         }
