@@ -139,30 +139,52 @@ fn nothing_is_hidden() {
 /// Ends beyond a rule's own reach are no tries: sixteen shorter ones are still tried.
 #[test]
 fn sixteen_ends_are_tried() {
-    let rule = |id: &str, pattern: &str, max_len: usize, check: &str| {
+    let engine = engine_of(&[("[0-9]{1,60}", "digit", 24, r#""fr_siren""#), ("[0-9]{40}", "digit", 60, "")]);
+    for digits in [24, 25, 26, 40] {
+        let text = format!("x 732829320{} y", "7".repeat(digits - 9));
+        let (found, _) = scan(&engine, &text, true, 0);
+        assert_eq!(found.first(), Some(&(2..11)), "{text}");
+    }
+}
+
+/// A match that counts only once more of its token has come is held until then.
+#[test]
+fn what_may_come_to_count_is_held() {
+    let engine = engine_of(&[("[a-zA-Z0-9]{16}", "entropy", 16, "")]);
+    for text in ["12345678901234567890a ", "x abcdefghijklmnopqrst7 ", "abcdefghijklmnopqrst "] {
+        let (whole, _) = scan(&engine, text, true, 0);
+        for cut in 1..text.len() {
+            let (mut found, settled) = scan(&engine, &text[..cut], false, 0);
+            found.extend(scan(&engine, text, true, settled).0);
+            assert_eq!(found, whole, "{text} {cut} {settled}");
+        }
+    }
+}
+
+/// Rules by pattern, anchor, longest match and checks.
+fn engine_of(rules: &[(&str, &str, usize, &str)]) -> Engine {
+    let rule = |(i, (pattern, anchor, max_len, check)): (usize, &(&str, &str, usize, &str))| {
         format!(
-            r#"{{"id":"t.{id}","title":"t","level":1,"severity":"low","max_len":{max_len},"anchor":"digit",
+            r#"{{"id":"t.r{i}","title":"t","level":1,"severity":"low","max_len":{max_len},"anchor":"{anchor}",
             "pattern":"{pattern}","replace":"[X]","check":[{check}]}}"#
         )
     };
-    let first = rule("a", "[0-9]{1,60}", 24, r#""fr_siren""#);
-    let other = rule("b", "[0-9]{40}", 60, "");
-    let json = format!(r#"{{"format":1,"pack":"t","title":"t","category":"pii","rules":[{first},{other}]}}"#);
-    let mut rules = RuleSet::default();
-    rules.add_pack("t", &json, Strictness::Lenient).unwrap();
-    let engine = Engine::compile(&rules).unwrap();
-    for digits in [24, 25, 26, 40] {
-        let text = format!("x 732829320{} y", "7".repeat(digits - 9));
-        let input = Input {
-            text: &text,
-            view: View::Raw,
-            kind: SpanKind::User,
-            direction: Direction::Request,
-            at_end: true,
-            skip_before: 0,
-        };
-        let mut found = Vec::new();
-        engine.scan(&input, &mut Scratch::new(), &mut found);
-        assert_eq!(found.first().map(|m| m.range.clone()), Some(2..11), "{text}");
-    }
+    let written = rules.iter().enumerate().map(rule).collect::<Vec<_>>().join(",");
+    let json = format!(r#"{{"format":1,"pack":"t","title":"t","category":"pii","rules":[{written}]}}"#);
+    let mut set = RuleSet::default();
+    set.add_pack("t", &json, Strictness::Lenient).unwrap();
+    Engine::compile(&set).unwrap()
+}
+
+fn scan(
+    engine: &Engine,
+    text: &str,
+    at_end: bool,
+    skip_before: usize,
+) -> (Vec<std::ops::Range<usize>>, usize) {
+    let (view, kind, direction) = (View::Raw, SpanKind::User, Direction::Request);
+    let mut found = Vec::new();
+    let input = Input { text, view, kind, direction, at_end, skip_before };
+    let outcome = engine.scan(&input, &mut Scratch::new(), &mut found);
+    (found.into_iter().map(|m| m.range).collect(), outcome.settled)
 }
