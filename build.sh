@@ -269,7 +269,7 @@ case $command in
     clean)
         rm -rf target dist .cache
         # Others may build there as well.
-        [ "$TARGET" = "$PWD/target" ] || printf 'left as it is: %s\n' "$TARGET"
+        [ "$(realpath -m -- "$TARGET")" = "$(realpath -m target)" ] || printf 'left as it is: %s\n' "$TARGET"
         ;;
     help) usage ;;
 esac

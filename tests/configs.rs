@@ -44,6 +44,10 @@ fn what_would_mislead_is_refused() {
     assert_eq!(with(&format!("{day},{calls}"), ""), Ok(()));
     let error = with(&format!("{day},{calls},{day}"), "").unwrap_err();
     assert_eq!(error, "policies[0].quotas[2]: counts the same as quotas[0]");
+    // However it is written.
+    let listed = day.replace(r#""subject""#, r#"["subject"]"#).replace("100", "7");
+    let error = with(&format!("{day},{listed}"), "").unwrap_err();
+    assert_eq!(error, "policies[0].quotas[1]: counts the same as quotas[0]");
     let pack = |format: u8, name: &str, id: &str| {
         format!(
             r#"{{"format":{format},"pack":"{name}","title":"t","category":"secrets","rules":[{{"id":"{id}",

@@ -11,7 +11,7 @@ use crate::audit::{self, digest::hex};
 use crate::detect::{Engine, Injection};
 use crate::limits::{MAX_BODY_BYTES_CEILING, MAX_QUOTAS};
 use crate::policy::{Action, Actions, Glob, GlobSet, Limits, Policy, Ruling, Scan};
-use crate::quota::{self, QuotaWritten};
+use crate::quota::{self, Quota};
 use crate::rules::{Category, PACK_NAMES, RuleError, RuleIndex, RuleSet, Strictness, pack_text};
 
 impl Config {
@@ -214,17 +214,14 @@ fn resolve_policy(
         let reason = format!("{} quotas; a request can reserve {MAX_QUOTAS} at once", written.quotas.len());
         return Err(error(format!("{at}.quotas"), reason));
     }
-    let mut quotas = Vec::new();
+    let mut quotas: Vec<Quota> = Vec::new();
     for (i, quota) in written.quotas.iter().enumerate() {
-        // One counter, charged twice for each call.
-        let same = |other: &QuotaWritten| {
-            (&other.name, &other.per, other.unit, &other.window)
-                == (&quota.name, &quota.per, quota.unit, &quota.window)
-        };
-        if let Some(first) = written.quotas.iter().take(i).position(same) {
+        let quota = quota.resolve().map_err(|e| error(format!("{at}.quotas[{i}]"), e))?;
+        // One counter would be charged twice for each call.
+        if let Some(first) = quotas.iter().position(|other| quota.shares_counters(other)) {
             return Err(error(format!("{at}.quotas[{i}]"), format!("counts the same as quotas[{first}]")));
         }
-        quotas.push(quota.resolve().map_err(|e| error(format!("{at}.quotas[{i}]"), e))?);
+        quotas.push(quota);
     }
     Ok(Policy {
         name: written.name.clone(),

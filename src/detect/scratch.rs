@@ -128,7 +128,7 @@ impl Tries {
         }
     }
 
-    /// How often `pattern` was tried before, of which there may be `more`.
+    /// Counts the tries of `pattern` at this candidate: 0 if it was not met here before.
     #[inline(always)]
     pub(super) fn count(&mut self, pattern: u16) -> Option<&mut usize> {
         let (candidate, count) = self.of.get_mut(usize::from(pattern))?;

@@ -43,7 +43,7 @@ pub struct QuotaWritten {
 }
 
 /// One name or several.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 #[allow(missing_docs)]
 pub enum Per {
@@ -214,6 +214,11 @@ impl Scope<'_> {
 }
 
 impl Quota {
+    /// What one counts, the other counts too, in the same cells.
+    pub fn shares_counters(&self, other: &Quota) -> bool {
+        (self.tag, self.per) == (other.tag, other.per)
+    }
+
     /// The lease of a quota on calls in flight, in milliseconds.
     pub fn lease_ms(&self) -> Option<u64> {
         match self.meter {
