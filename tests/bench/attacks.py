@@ -3,31 +3,20 @@ bare Aho-Corasick pass over the same text in the same run: `attacks.rs` in Node.
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
+import v8
 
-ROOT = Path(__file__).resolve().parents[2]
-TRIPLE = "wasm32-wasip1"
-# What V8 still compiles in the background when a program ends can take Node 20 down
-# with it (SIGSEGV), so nothing is compiled there.
-NODE = ("node", "--no-warnings", "--single-threaded")
 KILOBYTES = 64
 
 
 def run(quick: bool = False) -> list[dict]:
     """A row for each file of `attacks/`."""
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "attacks", "--target", TRIPLE], cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = target / TRIPLE / "release" / "examples" / "attacks.wasm"
-    command = [*NODE, "tests/bench/wasi.mjs", str(program), "all", str(KILOBYTES // 8 if quick else KILOBYTES)]
-    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    program = v8.build("attacks")
     rows = []
-    for line in printed.splitlines()[1:]:
+    for line in v8.lines(program, "all", str(KILOBYTES // 8 if quick else KILOBYTES)):
         name, scan, session, memcpy, automaton, *ended = line.split()
         numbers = {"scan": scan, "session": session, "memcpy": memcpy, "automaton": automaton}
         rows.append({"attack": name, "ended": " ".join(ended), **{key: float(value) for key, value in numbers.items()}})
-    written = {file.stem for file in (ROOT / "tests" / "bench" / "attacks").glob("*.txt")}
+    written = {file.stem for file in (v8.ROOT / "tests" / "bench" / "attacks").glob("*.txt")}
     if missing := written ^ {row["attack"] for row in rows}:
         raise RuntimeError(f"attacks that are a file or a row only: {sorted(missing)}")
     return rows
