@@ -66,6 +66,36 @@ impl Lanes {
     }
 }
 
+/// Some of the ASCII bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct AsciiSet {
+    /// For each low half of a byte, a bit for each high half below 8.
+    low: u8x16,
+    high: u8x16,
+}
+
+impl AsciiSet {
+    /// Those of `bytes` that are ASCII.
+    pub fn new(bytes: impl Iterator<Item = u8>) -> AsciiSet {
+        let (mut low, mut high) = ([0u8; 16], [0u8; 16]);
+        for byte in bytes.filter(u8::is_ascii) {
+            if let Some(bits) = low.get_mut(usize::from(byte & 0x0f)) {
+                *bits |= 1 << (byte >> 4);
+            }
+        }
+        for (half, bits) in high.iter_mut().enumerate().take(8) {
+            *bits = 1 << half;
+        }
+        AsciiSet { low: u8x16::new(low), high: u8x16::new(high) }
+    }
+
+    /// The highest bit of each byte says if it is of the set.
+    #[inline(always)]
+    pub fn of(&self, v: u8x16) -> u8x16 {
+        !is(both_halves(v, self.low, self.high), 0)
+    }
+}
+
 /// Bytes that are `byte`.
 #[inline(always)]
 pub fn is(v: u8x16, byte: u8) -> u8x16 {
@@ -103,6 +133,19 @@ mod tests {
             assert_eq!(lanes.mask(|v| is(v, 0xC3)), 1 << at);
             assert_eq!(lanes.mask(|v| within(v, b'a', b'z')), !(1 << at));
             assert!(lanes.any(|v| is(v, 0xC3)) && !lanes.any(|v| is(v, b'b')));
+        }
+    }
+
+    #[test]
+    fn sets_have_their_bytes() {
+        let set = AsciiSet::new("\0 .Az~\u{7f}é".bytes());
+        for from in [0, 64, 128, 192] {
+            let mut block = [0; BLOCK];
+            block.iter_mut().zip(from..=from + 63).for_each(|(to, byte)| *to = byte);
+            let mask = Lanes::new(&block).mask(|v| set.of(v));
+            for (i, byte) in block.iter().enumerate() {
+                assert_eq!(mask >> i & 1 == 1, b"\0 .Az~\x7f".contains(byte), "{byte}");
+            }
         }
     }
 

@@ -112,7 +112,7 @@ impl<'s> Confirm<'s> {
     pub(super) fn candidate(&mut self, candidate: Candidate) {
         if self.exhausted
             || self.idle(candidate)
-            || candidate.wants_word && !self.has_word(candidate)
+            || candidate.word_within > 0 && !self.has_word(candidate)
             || !self.has_needs(candidate)
         {
             return;
@@ -177,7 +177,7 @@ impl<'s> Confirm<'s> {
             Some((unit, glance))
                 if self.input.at_end || candidate.at + unit.max_len < self.input.text.len() =>
             {
-                self.any_word(glance.near(candidate.at))
+                self.any_word(glance.near(candidate.at, candidate.word_within))
             }
             _ => true,
         }

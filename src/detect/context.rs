@@ -5,11 +5,13 @@
 
 use super::budget::Budget;
 use super::literals::{Literal, Literals};
+use crate::lanes::BLOCK;
 use crate::rules::{ByteSet, Context, Gate};
 
-/// Bytes that are searched for words beyond those asked for, and where the search
-/// goes on from the last one: each stretch costs its beginning.
+/// Gaps of so many bytes are searched rather than left out.
 const STRETCH: usize = 64;
+/// Bytes that are searched beyond those asked for at most: each search that goes on from
+/// the last one looks twice as far ahead, for each costs its beginning.
 const LONG_STRETCH: usize = 512;
 
 /// Words that are passed one by one.
@@ -43,6 +45,8 @@ pub(super) struct ContextHits {
     to: usize,
     /// The farthest that any search had to look back.
     reach: usize,
+    /// How far the last one looked ahead.
+    ahead: usize,
     hits: Vec<Hit>,
     /// How many of the hits `newest` knows.
     known: usize,
@@ -85,6 +89,7 @@ impl ContextHits {
         self.from = 0;
         self.to = 0;
         self.reach = 0;
+        self.ahead = 0;
         self.hits.clear();
         self.known = 0;
         self.newest.clear();
@@ -266,7 +271,7 @@ impl ContextWords {
         found.reach = found.reach.max(at.saturating_sub(first));
         if first.saturating_sub(found.to) > found.reach + STRETCH {
             found.hits.clear();
-            (found.known, found.from, found.to) = (0, first, first);
+            (found.known, found.from, found.to, found.ahead) = (0, first, first, 0);
         }
         if first < found.from {
             self.search_before(text, first, found, budget)?;
@@ -275,8 +280,12 @@ impl ContextWords {
             return Some(());
         }
         let from = found.to;
-        let goes_on = from > found.from;
-        let to = at.saturating_add(if goes_on { LONG_STRETCH } else { STRETCH }).min(text.len());
+        if from > found.from {
+            found.ahead = (2 * found.ahead).clamp(BLOCK, LONG_STRETCH);
+        }
+        // Whole blocks: half of one costs as much.
+        let len = (at - from + found.ahead).next_multiple_of(BLOCK);
+        let to = from.saturating_add(len).min(text.len());
         if !budget.take(4 * (to - from)) {
             return None;
         }

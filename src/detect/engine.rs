@@ -253,10 +253,12 @@ impl Engine {
             anchors::scan(text, from, to, &mut |kind, at| {
                 let Some(&Some(unit)) = self.anchors.get(kind) else { return };
                 let seen = if on { self.see(unit, text, at) } else { Seen::Something };
-                if seen != Seen::Nothing {
-                    let wants_word = seen == Seen::OnlyWithWord;
-                    candidates.anchors.push(Candidate { wants_word, ..Candidate::new(at, unit) });
-                }
+                let word_within = match seen {
+                    Seen::Nothing => return,
+                    Seen::OnlyWithWord(reach) => reach,
+                    Seen::Something => 0,
+                };
+                candidates.anchors.push(Candidate { at, unit, word_within });
             });
         });
     }

@@ -15,8 +15,9 @@ const HALF: usize = 4;
 pub(super) struct Glance {
     /// Of each byte, eight bits for each place, the first lowest.
     groups: Box<[u64; 256]>,
-    /// How far before a match a word may start, for any rule.
-    reach: usize,
+    /// How far before a match a word may start for any rule, by which of the groups
+    /// that want one are left.
+    reaches: [u16; 1 << HALF],
     /// How far behind a candidate a match may start.
     lead: usize,
 }
@@ -35,17 +36,18 @@ pub(super) struct Glanced {
 pub(super) enum Seen {
     /// No match of any rule.
     Nothing,
-    /// None of a rule that wants no word.
-    OnlyWithWord,
+    /// None of a rule that wants no word; how far before the match the word may start.
+    OnlyWithWord(u16),
     Something,
 }
 
 impl Glance {
     pub(super) fn new(mut rules: Vec<Glanced>) -> Glance {
-        // Rules of about the same length tell most together.
-        crate::order::sort_by_key(&mut rules, |rule| (rule.reach > 0, rule.min_len));
+        // Rules of about the same length tell most together, and short ones look less far.
+        crate::order::sort_by_key(&mut rules, |rule| (rule.reach > 0, rule.min_len, rule.reach));
         let free = rules.iter().filter(|rule| rule.reach == 0).count();
         let mut groups = Box::new([0u64; 256]);
+        let mut reaches = [0; 1 << HALF];
         for (i, rule) in rules.iter().enumerate() {
             let group = match i.checked_sub(free) {
                 None => i * HALF / free,
@@ -56,18 +58,18 @@ impl Glance {
                     *groups |= u64::from(head.has(byte)) << (8 * place + group);
                 }
             }
+            let wanting = 1usize << group >> HALF;
+            let reach = u16::try_from(rule.reach).unwrap_or(u16::MAX);
+            let left_with_it = reaches.iter_mut().enumerate().filter(|(left, _)| left & wanting != 0);
+            left_with_it.for_each(|(_, known)| *known = reach.max(*known));
         }
-        Glance {
-            groups,
-            reach: rules.iter().map(|rule| rule.reach).max().unwrap_or(0),
-            lead: rules.iter().map(|rule| rule.lead).max().unwrap_or(0),
-        }
+        Glance { groups, reaches, lead: rules.iter().map(|rule| rule.lead).max().unwrap_or(0) }
     }
 
-    /// Text before which a word would have to start for rules that want one, and text
-    /// at which at the earliest.
-    pub(super) const fn near(&self, at: usize) -> (usize, usize) {
-        (at.saturating_sub(self.reach), at.saturating_add(self.lead))
+    /// Where a word would have to start that may be so far before a match: from where
+    /// on, and before where.
+    pub(super) const fn near(&self, at: usize, reach: u16) -> (usize, usize) {
+        (at.saturating_sub(reach as usize), at.saturating_add(self.lead))
     }
 
     /// What a match that starts at `at` may be. Beyond the end of the text anything
@@ -81,7 +83,10 @@ impl Glance {
         };
         match left {
             0 => Seen::Nothing,
-            left if left & ((1 << HALF) - 1) == 0 => Seen::OnlyWithWord,
+            left if left & ((1 << HALF) - 1) == 0 => {
+                let reach = self.reaches.get(left as usize >> HALF);
+                Seen::OnlyWithWord(reach.copied().unwrap_or(u16::MAX))
+            }
             _ => Seen::Something,
         }
     }
@@ -125,18 +130,19 @@ mod tests {
 
     #[test]
     fn what_cannot_match_is_seen() {
-        let rules = glance(&[("[0-9]{4}-[0-9]{2}", 0), ("[0-9]{3}[a-z]", 20), ("[0-9]{2}x", 20)]);
+        let rules = glance(&[("[0-9]{4}-[0-9]{2}", 0), ("[0-9]{3}[a-z]", 20), ("[0-9]{2}x", 30)]);
         for (text, want) in [
             ("1234-56", Seen::Something),
             ("1234", Seen::Something),
             ("123", Seen::Something),
-            ("123a", Seen::OnlyWithWord),
-            ("12x?????", Seen::OnlyWithWord),
+            ("123a", Seen::OnlyWithWord(20)),
+            ("12x?????", Seen::OnlyWithWord(30)),
+            ("12", Seen::Something),
             ("12-", Seen::Nothing),
             ("1234+5", Seen::Nothing),
         ] {
             assert_eq!(rules.see(text.as_bytes(), 0), want, "{text}");
         }
-        assert_eq!(rules.near(50), (30, 50));
+        assert_eq!(rules.near(50, 20), (30, 50));
     }
 }

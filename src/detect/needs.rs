@@ -3,8 +3,8 @@
 //! Contract: never a false no. Each byte of a text is searched once for each rule,
 //! however many of the rule's beginnings stand in it.
 
-use super::literals::{Head, Starts, head_of};
-use crate::lanes::BLOCK;
+use super::literals::{First, HEAD, Head, Starts, head_of};
+use crate::lanes::{AsciiSet, BLOCK};
 use crate::rules;
 
 /// Words of one rule.
@@ -13,6 +13,8 @@ pub(super) struct Needs {
     starts: Starts,
     heads: Box<[Head]>,
     within: usize,
+    /// What stands before the word in no match.
+    stops: AsciiSet,
 }
 
 /// What is known of the words of one rule in one text.
@@ -22,14 +24,18 @@ pub(super) struct Searched {
     word: usize,
     /// No word starts from there up to here.
     to: usize,
+    /// Right before here is what stands before a word in no match; 0 if nothing was met.
+    stop: usize,
 }
 
 impl Needs {
     pub(super) fn new(needs: &rules::Needs) -> Needs {
+        let stops = (0..128u8).filter(|byte| !needs.before.has(byte.to_ascii_lowercase()));
         Needs {
             starts: Starts::new(needs.words.iter().map(Vec::as_slice).collect()),
             heads: needs.words.iter().map(|word| Head::of(word)).collect(),
             within: needs.within,
+            stops: AsciiSet::new(stops),
         }
     }
 
@@ -47,6 +53,9 @@ impl Needs {
         if searched.word > at {
             return searched.word <= to;
         }
+        if searched.stop > at {
+            return false;
+        }
         let from = searched.to.max(at);
         if from < to.min(text.len()) {
             // Where beginnings stand close to each other, whole blocks: the next one finds
@@ -54,34 +63,53 @@ impl Needs {
             let len = if from > at { (to - from).next_multiple_of(BLOCK) } else { to - from };
             let end = from.saturating_add(len).min(text.len());
             let found = self.find(text, from, end);
-            *bytes += found.map_or(end, |word| word + 1) - from;
-            if let Some(word) = found {
-                *searched = Searched { word: word + 1, to: word + 1 };
-                return word < to;
+            *bytes += match found {
+                First::At(place) | First::Stopped(place) => place + 1 - from,
+                First::Nowhere => end - from,
+            };
+            match found {
+                First::At(word) => {
+                    *searched = Searched { word: word + 1, to: word + 1, stop: 0 };
+                    return word < to;
+                }
+                // Right before the end the word itself may be what it stands in.
+                First::Stopped(stop) if !at_end && stop + HEAD > text.len() => {
+                    searched.to = from.max((stop + 1).saturating_sub(HEAD));
+                }
+                First::Stopped(stop) => {
+                    *searched = Searched { stop: stop + 1, to: stop + 1, ..*searched };
+                    return false;
+                }
+                First::Nowhere => searched.to = end,
             }
-            searched.to = end;
         }
         // The word may still come.
         !at_end && to > text.len()
     }
 
     /// The first word that starts in `from..to`.
-    fn find(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
+    fn find(&self, text: &[u8], from: usize, to: usize) -> First {
         let holds = |rest: &[u8]| {
             let head = head_of(rest);
             self.heads.iter().any(|known| known.fits(head))
         };
-        self.starts.first(text.get(from..)?, to - from, holds).map(|at| from + at)
+        let text = text.get(from..).unwrap_or_default();
+        match self.starts.first(text, to - from, &self.stops, holds) {
+            First::At(place) => First::At(from + place),
+            First::Stopped(place) => First::Stopped(from + place),
+            First::Nowhere => First::Nowhere,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn needs(words: &[&str], within: usize) -> Needs {
         let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        Needs::new(&rules::Needs { words, within })
+        Needs::new(&rules::Needs { words, within, before: rules::ByteSet::ALL })
     }
 
     #[test]
@@ -106,9 +134,29 @@ mod tests {
             ("show me", false, true),
             ("show me all of it now", false, false),
             ("show me the prompt", true, true),
+            ("show me the pro", false, true),
+            ("show me the pro", true, false),
         ] {
             let found = needs.may_hold(text.as_bytes(), 0, at_end, &mut Searched::default(), &mut 0);
             assert_eq!(found, want, "{text} {at_end}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_no_word_ends_the_search() {
+        let mut before = rules::ByteSet::default();
+        b"show a".iter().for_each(|byte| before.add(*byte));
+        let needs = Needs::new(&rules::Needs { words: vec![b"prompt".to_vec()], within: 150, before });
+        for gap in 0..130 {
+            let text = format!("show{}.{} show A{}prompt", " ".repeat(gap), "-".repeat(gap), "a".repeat(gap));
+            let (mut searched, mut bytes) = (Searched::default(), 0);
+            let mut holds = |at| needs.may_hold(text.as_bytes(), at, true, &mut searched, &mut bytes);
+            assert!(!holds(0) && !holds(gap), "{gap}");
+            assert!(holds(text.len() - 12 - gap), "{gap}");
+            assert!(bytes <= text.len());
+            let cut = text.len() - 3;
+            let beyond = text.get(cut - 5 - gap..cut).unwrap();
+            assert!(needs.may_hold(beyond.as_bytes(), 0, false, &mut Searched::default(), &mut 0), "{gap}");
         }
     }
 

@@ -74,13 +74,13 @@ impl<T: Copy + Default + PartialEq> Sparse<T> {
 pub(super) struct Candidate {
     pub(super) at: usize,
     pub(super) unit: u16,
-    /// Only rules match here that want a word before.
-    pub(super) wants_word: bool,
+    /// If only rules match here that want a word before, how far before it may start; or 0.
+    pub(super) word_within: u16,
 }
 
 impl Candidate {
     pub(super) const fn new(at: usize, unit: u16) -> Candidate {
-        Candidate { at, unit, wants_word: false }
+        Candidate { at, unit, word_within: 0 }
     }
 }
 

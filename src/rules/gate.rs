@@ -32,9 +32,9 @@ pub const fn in_run(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'+' | b'=' | b'%')
 }
 
-/// Bytes of signs of assignment.
+/// Bytes of signs of assignment, and of those that open tags.
 pub const fn is_operator(byte: u8) -> bool {
-    matches!(byte, b'=' | b':' | b'>' | b'|')
+    matches!(byte, b'=' | b':' | b'<' | b'>' | b'|')
 }
 
 /// The gate of a pattern whose matches have `max_len` bytes at most.
@@ -166,6 +166,7 @@ mod tests {
             (r"okta[\w .-]{0,24}(?:=>|:|\|\|)", Gate::Operator),
             (r"okta[\w .-]{0,24}(?:=>|:|,)", Gate::Open),
             (r"okta[\w .-]{0,90}=", Gate::Open),
+            (r"add [^\n]{0,24}<", Gate::Operator),
             (r"okta[\w .-]{0,24}=\s{0,9}[0-9a-f]{16}", Gate::Run),
             (r"okta[\w .-]{0,24}=\s{0,9}[0-9a-f]{15}", Gate::Operator),
             (r"okta[\w .-]{0,24}=[0-9a-f]{15}\s", Gate::Run),

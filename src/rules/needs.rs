@@ -5,7 +5,9 @@
 //! Answers are never too narrow: no answer where there is no short list of words.
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::follow::ByteSet;
 
 /// One of these stands in every match.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,9 @@ pub struct Needs {
     /// The match's first byte and the last of the word's first [`HEAD_BYTES`]
     /// are in a part of the text of so many bytes.
     pub within: usize,
+    /// What stands before the word in a match is of these, in lower case: sentences end
+    /// sooner than gaps.
+    pub before: ByteSet,
 }
 
 /// Shorter words stand everywhere.
@@ -37,6 +42,7 @@ fn behind(hir: &Hir, max_len: usize, first: bool) -> Option<Needs> {
         HirKind::Concat(subs) => {
             let (mut best, mut reach, mut first) = (None, 0, first);
             let mut seen: Vec<Vec<u8>> = Vec::new();
+            let mut before = ByteSet::default();
             for sub in subs {
                 // What stands farther ahead as well is found there.
                 let found = behind(sub, max_len, first)
@@ -44,11 +50,13 @@ fn behind(hir: &Hir, max_len: usize, first: bool) -> Option<Needs> {
                 if let Some(mut found) = found {
                     seen.extend_from_slice(&found.words);
                     found.within = found.within.saturating_add(reach).min(max_len);
+                    found.before.join(&before);
                     best = better(best, Some(found));
                 }
                 let max = sub.properties().maximum_len().unwrap_or(max_len);
                 reach = reach.saturating_add(max).min(max_len);
                 first &= max == 0;
+                add_bytes(sub, &mut before);
             }
             best
         }
@@ -78,7 +86,24 @@ fn here(hir: &Hir) -> Option<Needs> {
     crate::order::sort_by(&mut words, Ord::cmp);
     words.dedup_by(|longer, shorter| longer.starts_with(shorter));
     let fits = !words.is_empty() && words.iter().all(|word| word.len() >= MIN_BYTES);
-    fits.then_some(Needs { words, within: HEAD_BYTES })
+    fits.then_some(Needs { words, within: HEAD_BYTES, before: ByteSet::default() })
+}
+
+/// Adds the bytes that can stand in a match of a part.
+fn add_bytes(hir: &Hir, bytes: &mut ByteSet) {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => literal.0.iter().for_each(|byte| bytes.add(*byte)),
+        HirKind::Class(Class::Bytes(class)) => {
+            class.iter().flat_map(|range| range.start()..=range.end()).for_each(|byte| bytes.add(byte));
+        }
+        HirKind::Class(Class::Unicode(_)) => *bytes = ByteSet::ALL,
+        HirKind::Repetition(repetition) => add_bytes(&repetition.sub, bytes),
+        HirKind::Capture(group) => add_bytes(&group.sub, bytes),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => {
+            subs.iter().for_each(|sub| add_bytes(sub, bytes));
+        }
+    }
 }
 
 /// One of both parts stands there.
@@ -88,6 +113,7 @@ fn either(a: Option<Needs>, b: Option<Needs>) -> Option<Needs> {
     crate::order::sort_by(&mut a.words, Ord::cmp);
     a.words.dedup_by(|longer, shorter| longer.starts_with(shorter));
     a.within = a.within.max(b.within);
+    a.before.join(&b.before);
     (a.words.len() <= MAX_WORDS).then_some(a)
 }
 
@@ -131,10 +157,27 @@ mod tests {
             let max_len = if pattern.contains('*') { 100 } else { 1000 };
             let got = needs(&hir, max_len);
             let want = want.map(|(words, within)| {
-                let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-                Needs { words, within }
+                let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+                (words, within)
             });
-            assert_eq!(got, want, "{pattern}");
+            assert_eq!(got.map(|got| (got.words, got.within)), want, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_word() {
+        for (pattern, yes, no) in [
+            ("show [a-z ]{0,9}prompt", "show az", ".,\nS0"),
+            ("show [^.]{0,9}prompt", "show\n,", "."),
+            ("show (?:[a-z] |[0-9]-)prompt", "show a0-", ".,"),
+            ("(?:show [^,]prompt|tell[.]{1,2}prompt)", "showtell.\n", ","),
+            ("(?:show )?prompt", "show ", "prm."),
+        ] {
+            let mut parser = regex_syntax::ParserBuilder::new();
+            let hir = parser.unicode(false).utf8(false).build().parse(pattern).unwrap();
+            let before = needs(&hir, 1000).unwrap().before;
+            assert!(yes.bytes().all(|byte| before.has(byte)), "{pattern}");
+            assert!(!no.bytes().filter(|b| !yes.as_bytes().contains(b)).any(|b| before.has(b)), "{pattern}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use wide::u8x16;
 
-use crate::lanes::{BLOCK, Lanes, both_halves, is};
+use crate::lanes::{AsciiSet, BLOCK, Lanes, both_halves, is};
 use crate::rules::RUN;
 
 /// Bits of the bytes of a block.
@@ -22,11 +22,15 @@ pub(super) struct Marks {
 pub(super) struct Classes {
     /// Bits of [`CLASSES`] that make words.
     words: u8,
-    /// First bytes of literals that start with no letter or digit: for each low
-    /// half of a byte, a bit for each high half below 8.
-    low: u8x16,
-    high: u8x16,
+    /// First bytes of literals that start with no letter or digit.
+    others: AsciiSet,
+    /// Bits that those beyond ASCII have, all of them: what goes on with a character
+    /// starts no literal, as long as no pattern is of parts of characters.
+    beyond: u8,
 }
+
+const BEYOND_ASCII: u8 = 0b1000_0000;
+const STARTS_CHARACTER: u8 = 0b1100_0000;
 
 /// Bytes by their halves: which low halves are of a class under which high ones.
 /// A byte is of a class if both of its halves are.
@@ -37,7 +41,7 @@ const CLASSES: [(&[u8], &[u8]); 8] = [
     (&[5], &[15]),                // _
     (&[2], &[5, 11, 13, 14, 15]), // % + - . /
     (&[3], &[13]),                // =
-    (&[3], &[10, 13, 14]),        // : = >
+    (&[3], &[10, 12, 13, 14]),    // : < = >
     (&[7], &[12]),                // |
 ];
 const LETTERS_AND_DIGITS: u8 = 0b0000_0111;
@@ -66,18 +70,11 @@ const fn halves(high: bool) -> [u8; 16] {
 
 impl Classes {
     /// `underscore`: it is part of a word. `first`: first bytes of literals.
-    pub(super) fn new(underscore: bool, first: impl Iterator<Item = u8>) -> Classes {
-        let (mut low, mut high) = ([0u8; 16], [0u8; 16]);
-        for byte in first.filter(u8::is_ascii) {
-            if let Some(bits) = low.get_mut(usize::from(byte & 0x0f)) {
-                *bits |= 1 << (byte >> 4);
-            }
-        }
-        for (half, bits) in high.iter_mut().enumerate().take(8) {
-            *bits = 1 << half;
-        }
+    pub(super) fn new(underscore: bool, first: impl Iterator<Item = u8> + Clone) -> Classes {
         let words = LETTERS_AND_DIGITS | if underscore { UNDERSCORE } else { 0 };
-        Classes { words, low: u8x16::new(low), high: u8x16::new(high) }
+        let goes_on = |byte: u8| byte & STARTS_CHARACTER == BEYOND_ASCII;
+        let beyond = if first.clone().any(goes_on) { BEYOND_ASCII } else { STARTS_CHARACTER };
+        Classes { words, others: AsciiSet::new(first), beyond }
     }
 
     /// Part of a word.
@@ -92,8 +89,8 @@ impl Classes {
         let classes = lanes.map(|v| both_halves(v, LOW, HIGH));
         let none = |bits: u8| classes.mask(|v| is(v & u8x16::splat(bits), 0));
         let word = !none(self.words);
-        // Beyond ASCII the highest bit says so, and one of the tables is empty.
-        let other = lanes.mask(|v| !is(both_halves(v, self.low, self.high), 0) | v);
+        let beyond = u8x16::splat(self.beyond);
+        let other = lanes.mask(|v| self.others.of(v) | (v & beyond).cmp_eq(beyond));
         Marks { word, other: other & !word, operators: !none(OPERATORS), runs: !none(RUNS) }
     }
 }
@@ -166,8 +163,10 @@ mod tests {
                 assert_eq!(bit(marks.word), word, "{byte}");
                 assert_eq!(bit(marks.operators), is_operator(*byte), "{byte}");
                 assert_eq!(bit(marks.runs), in_run(*byte), "{byte}");
-                let other = first.contains(byte) || !byte.is_ascii();
+                let other = first.contains(byte) || *byte >= 0xC0;
                 assert_eq!(bit(marks.other), other, "{byte}");
+                let parts = Classes::new(true, [0x80].into_iter()).marks(&block);
+                assert_eq!(parts.other >> i & 1 == 1, !byte.is_ascii(), "{byte}");
             }
         }
     }

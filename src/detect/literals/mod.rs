@@ -9,7 +9,7 @@
 //! Most literals start words, and most places of a text are inside one. Vector
 //! code tells which. Inside words stand names of vendors (`myapp_okta`), and a
 //! value must be near: where there is none, only the few literals without a gate
-//! are looked for, again by vector code. At the places that are left a hash of
+//! are looked for. Both kinds are by vector code. At the places that are left a hash of
 //! four bytes leads to the literals, compared eight bytes at a time.
 
 mod block;
@@ -21,10 +21,10 @@ mod tests;
 
 use block::{Classes, Marks};
 use filter::{Filter, MIN_LONG};
-pub(super) use starts::Starts;
 use starts::{Block, padded_block};
-use table::{HEAD, Table};
-pub(super) use table::{Head, head_of};
+pub(super) use starts::{First, Starts};
+use table::Table;
+pub(super) use table::{HEAD, Head, head_of};
 
 use crate::lanes::BLOCK as STRIDE;
 use crate::rules::{ByteSet, Gate, OPERATOR_REACH, RUN_REACH};
@@ -39,8 +39,8 @@ const FOLD: u64 = 0x2020_2020_2020_2020;
 /// All literals of an engine.
 #[derive(Debug)]
 pub(super) struct Literals {
-    /// Those that may start inside words and need no run near.
-    ungated: Starts,
+    /// Those that may start inside words: that need no run near, and that do.
+    inside: [Starts; 2],
     long: Filter<16, 4096>,
     /// Of those of two bytes.
     short: Filter<13, 512>,
@@ -103,17 +103,19 @@ impl Literals {
             Sorted::new(literals.iter().filter(|l| l.begins_word())),
             Sorted::new(literals.iter().filter(|l| !l.begins_word())),
         ];
-        let within = |l: &&Literal| !l.at_boundary && l.text.first().is_some_and(|b| is_word(*b));
-        let ungated = literals.iter().filter(within).filter(|l| l.gate != Gate::Run);
-        let ungated = Starts::new(ungated.map(|l| l.text.as_slice()).collect());
         let classes = Classes::new(underscore, literals.iter().filter_map(|l| l.text.first().copied()));
+        let within = |l: &&Literal| !l.at_boundary && l.text.first().is_some_and(|b| classes.is_word(*b));
+        let inside = [false, true].map(|run| {
+            let gated = literals.iter().filter(within).filter(|l| run == (l.gate == Gate::Run));
+            Starts::new(gated.map(|l| l.text.as_slice()).collect())
+        });
         let gated = literals.iter().any(|l| l.gate != Gate::Open);
         let of_len = |least: usize, most: usize| {
             literals.iter().filter(move |literal| (least..=most).contains(&literal.text.len()))
         };
         let starts_word = |literal: &Literal| literal.text.first().is_some_and(|b| is_word(*b));
         Literals {
-            ungated,
+            inside,
             long: Filter::new(of_len(MIN_LONG, usize::MAX)),
             short: Filter::new(of_len(0, MIN_LONG - 1)),
             short_words: of_len(0, MIN_LONG - 1).any(starts_word),
@@ -164,7 +166,9 @@ impl Literals {
                 limit
             } else {
                 let within = word & after_word & limit;
-                let maybe = if near.has_run() { within } else { within & self.ungated.find(block) };
+                let [always, by_run] = &self.inside;
+                let by_run = if near.has_run() { by_run.find(block) } else { 0 };
+                let maybe = within & (always.find(block) | by_run);
                 let starts = word & !after_word & limit;
                 let (words, others) = (starts | maybe, near.here.other & limit);
                 // A word's first byte, what is in no word, and what may start within.

@@ -4,7 +4,7 @@ use wide::u8x16;
 
 use super::FOLD;
 use super::table::HEAD;
-use crate::lanes::{BLOCK, Lanes, both_halves, is};
+use crate::lanes::{AsciiSet, BLOCK, Lanes, both_halves, is};
 
 /// Bytes of a word that are looked at.
 const STARTS: usize = 3;
@@ -52,17 +52,18 @@ impl Starts {
     }
 
     /// The first place of `text` up to `places`, with the bytes behind it, of
-    /// which `holds` is true.
+    /// which `holds` is true, unless one of `stops` stands before it.
     #[inline(always)]
     pub(in crate::detect) fn first(
         &self,
         text: &[u8],
         places: usize,
+        stops: &AsciiSet,
         holds: impl Fn(&[u8]) -> bool,
-    ) -> Option<usize> {
+    ) -> First {
         let mut at = 0;
         while at < places {
-            let rest = text.get(at..)?;
+            let rest = text.get(at..).unwrap_or_default();
             let padded: Block;
             let block = match rest.first_chunk() {
                 Some(block) => block,
@@ -71,20 +72,36 @@ impl Starts {
                     &padded
                 }
             };
+            let stop = lanes_of(block, 0).mask(|v| stops.of(v));
+            let stop = stop & stop.wrapping_neg();
             let groups = self.groups(block);
             // Most blocks have no such place at all, and that is told sooner.
-            let mut found = if groups.is_zero() { 0 } else { !groups.mask(|v| is(v, 0)) };
+            let found = if groups.is_zero() { 0 } else { !groups.mask(|v| is(v, 0)) };
+            // A word may start with what cannot stand before it.
+            let mut found = found & (stop | stop.wrapping_sub(1));
             while found != 0 {
                 let place = at + found.trailing_zeros() as usize;
                 found &= found - 1;
                 if place < places && holds(text.get(place..).unwrap_or_default()) {
-                    return Some(place);
+                    return First::At(place);
                 }
+            }
+            if stop != 0 {
+                let stop = at + stop.trailing_zeros() as usize;
+                return if stop < places { First::Stopped(stop) } else { First::Nowhere };
             }
             at += BLOCK;
         }
-        None
+        First::Nowhere
     }
+}
+
+/// What a search came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum First {
+    At(usize),
+    Stopped(usize),
+    Nowhere,
 }
 
 /// Words in order, dealt to eight groups, so that as few places as possible look

@@ -18,7 +18,7 @@ pub(super) struct Table<const KEY: u32, const BITS: u32, const WORDS: usize> {
 }
 
 /// Bytes of a [`Head`].
-pub(super) const HEAD: usize = 8;
+pub(in crate::detect) const HEAD: usize = 8;
 
 /// Hashes of one bucket, as a power of two: most buckets are empty anyway.
 const BUCKET_SHIFT: u32 = 3;
