@@ -69,6 +69,22 @@ fn check_runs_the_tests_of_custom_rules() {
     assert!(code == Some(0) && said.contains("mine.key: has no tests"), "{said}");
 }
 
+/// The master's side of a terminal is a terminal too.
+#[test]
+#[cfg(target_os = "linux")]
+fn features_do_not_go_to_a_terminal() {
+    let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/ptmx").unwrap();
+    let tool = || {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_portcullisctl"));
+        tool.arg("features").stdin(Stdio::null());
+        tool
+    };
+    let refused = tool().stdout(terminal).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && said.contains("features are binary"), "{said}");
+    assert!(tool().output().unwrap().status.success());
+}
+
 fn tempfile(text: &str) -> std::path::PathBuf {
     let name = format!("portcullisctl-{}-{:x}.json", std::process::id(), text.len());
     let path = std::env::temp_dir().join(name);

@@ -4,7 +4,7 @@
 //! and so many `u32`: hashed features, [`BLOCK`] after each block of a text,
 //! [`VIEW`] after the text as written and after each view of it.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use portcullis::detect::classifier::export;
@@ -22,6 +22,9 @@ const VIEW: u32 = u32::MAX - 2;
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> Outcome {
+    if io::stdout().is_terminal() {
+        return Err("features are binary: send standard output to a file or a program".to_owned());
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut scratch = Scratch::default();
     for (number, line) in io::stdin().lock().lines().enumerate() {

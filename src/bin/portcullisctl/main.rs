@@ -36,7 +36,8 @@ enum Command {
     /// Score texts from standard input with rules and classifier: a line each, such as
     /// {"kind":"user","text":"..."}.
     Classify(classify::Args),
-    /// Write the classifier's features of texts from standard input: a JSON string a line.
+    /// Write the classifier's features of texts from standard input, a JSON string a line.
+    /// They are binary, and go to no terminal.
     Features(features::Args),
     /// Check rule packs.
     #[command(subcommand)]
