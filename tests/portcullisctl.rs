@@ -69,6 +69,17 @@ fn check_runs_the_tests_of_custom_rules() {
     assert!(code == Some(0) && said.contains("mine.key: has no tests"), "{said}");
 }
 
+#[test]
+fn faults_of_syntax_name_line_and_column() {
+    let file = tempfile("{\n  \"ä\": 1 2\n}");
+    let path = file.to_str().unwrap();
+    for arguments in [&["check", path][..], &["rules", "test", path], &["explain", "--config", path]] {
+        let said = String::from_utf8(tool(arguments, "").stderr).unwrap();
+        assert!(said.contains(&format!("{path}: line 2, column 10: unexpected character\n")), "{said}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
 /// The master's side of a terminal is a terminal too.
 #[test]
 #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
-//! Where in a document a fault lies, as operators write it: `policies[2].models.allow[0]`.
+//! Where in a document a fault lies, as operators write it: `policies[2].models.allow[0]`,
+//! or `line 12, column 5` in a text that is no document.
 
 use serde::de::DeserializeOwned;
 
@@ -6,14 +7,31 @@ use super::ConfigError;
 use crate::rules::from_json;
 use crate::wire::json::{Doc, Kind, NodeId};
 
-/// Reads a document of this form. A fault is told with its path.
+/// Reads a document of this form. A fault is told with its path, one of syntax
+/// with its line and column.
 ///
 /// Strict JSON: a key that stands twice means one of the two is not in force,
 /// and an operator should know which.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let fault = |path: String, what: String| ConfigError { path, what };
-    let doc = Doc::parse(text.as_bytes()).map_err(|e| fault(String::new(), e.to_string()))?;
+    let doc = Doc::parse(text.as_bytes())
+        .map_err(|e| fault(String::new(), format!("{}: {}", place(text, e.offset), e.kind.what())))?;
     from_json(text).map_err(|e| fault(of_error(&doc, &e), e.to_string()))
+}
+
+/// Line and column of a byte as editors count them: from 1, and characters.
+fn place(text: &str, offset: usize) -> String {
+    let before = text.as_bytes().iter().take(offset);
+    let (mut line, mut column) = (1, 1);
+    for byte in before {
+        match byte {
+            b'\n' => (line, column) = (line + 1, 1),
+            // Behind the first byte of a character.
+            0x80..=0xbf => {}
+            _ => column += 1,
+        }
+    }
+    format!("line {line}, column {column}")
 }
 
 /// The path of the value at which `serde_json` stopped.
@@ -56,6 +74,21 @@ fn step_towards(doc: &Doc<'_>, parent: NodeId, offset: usize) -> Option<(String,
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn faults_of_syntax_name_line_and_column() {
+        for (text, said) in [
+            ("", "line 1, column 1: the document ends early"),
+            ("{\"a\": 1,}", "line 1, column 9: unexpected character"),
+            ("{\n  \"ä€𝄞\": 1 2\n}", "line 2, column 12: unexpected character"),
+            ("{\r\n  \"a\": 1\r\n  \"b\": 2 }", "line 3, column 3: unexpected character"),
+            ("{\"a\": [\n", "line 2, column 1: the document ends early"),
+            ("{\n\"a\": 1,\n \"a\": 2}", "line 3, column 3: a key occurs twice in one object"),
+            ("\u{feff}{}", "line 1, column 1: a byte order mark"),
+        ] {
+            assert_eq!(read::<u8>(text).unwrap_err().to_string(), said, "{text}");
+        }
+    }
 
     #[test]
     fn offsets_to_paths() {

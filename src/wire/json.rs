@@ -89,9 +89,10 @@ pub enum JsonErrorKind {
     TooLarge,
 }
 
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
+impl JsonErrorKind {
+    /// The fault in words, without its place.
+    pub fn what(self) -> &'static str {
+        match self {
             JsonErrorKind::Utf8 => "invalid UTF-8",
             JsonErrorKind::ByteOrderMark => "a byte order mark",
             JsonErrorKind::Syntax => "unexpected character",
@@ -105,8 +106,13 @@ impl fmt::Display for JsonError {
             JsonErrorKind::TooDeep => "nested too deep",
             JsonErrorKind::TooMany => "too many values for its size",
             JsonErrorKind::TooLarge => "too large",
-        };
-        write!(f, "{what} at byte {}", self.offset)
+        }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.kind.what(), self.offset)
     }
 }
 
