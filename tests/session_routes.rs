@@ -149,3 +149,27 @@ fn a_quota_that_cannot_be_metered_passes_only_where_faults_may() {
         assert_eq!(record["coverage_reasons"] == json!(["fault.quota", "fault.host"]), passes, "{record}");
     }
 }
+
+/// Aliases that lead to each other or to themselves are names like others: none
+/// is followed twice.
+#[test]
+fn an_alias_is_followed_once() {
+    let aliases = json!({ "a": "b", "b": "a", "c": "c", "d": "a" });
+    let mut policy = masking();
+    policy["models"] = json!({ "allow": ["b", "c"] });
+    let config = config_with(policy, json!({ "models": { "aliases": aliases } }));
+    let mut worker = Worker::default();
+    for (asked, sent, passes) in
+        [("a", "b", true), ("b", "a", false), ("c", "c", true), ("d", "a", false), ("e", "e", false)]
+    {
+        let mut exchange = Exchange::new(&mut worker, &config);
+        let passed = exchange.ask("/v1/chat/completions", &chat("hi", json!({ "model": asked })));
+        assert_eq!(passed, passes, "{asked}");
+        if passed {
+            let body: Value = serde_json::from_slice(exchange.request.as_ref().unwrap()).unwrap();
+            assert_eq!(body["model"], sent, "{asked}");
+        }
+        let record = exchange.finish();
+        assert_eq!((&record["model_requested"], &record["model_served"]), (&json!(asked), &json!(sent)));
+    }
+}
