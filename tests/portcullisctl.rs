@@ -96,6 +96,82 @@ fn features_do_not_go_to_a_terminal() {
     assert!(tool().output().unwrap().status.success());
 }
 
+#[test]
+fn exit_statuses_are_those_of_the_help() {
+    let folder = std::env::temp_dir().join(format!("portcullisctl-statuses-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rule = |hit: &str| {
+        let tests = json!({ "hit": [hit, hit], "clean": ["no", "none"] });
+        let rule = json!({
+            "id": "mine.key", "title": "Key of ours", "since": "0.1.0", "level": 1, "severity": "high",
+            "max_len": 40, "pattern": "acme_live_[a-z0-9]{16}", "replace": "[KEY]", "why": "w", "tests": tests,
+        });
+        json!({ "format": 1, "pack": "mine", "title": "Ours", "category": "secrets", "rules": [rule] })
+            .to_string()
+    };
+    let key = "acme_live_0123456789abcdef";
+    let good = &file("good.json", &rule(&format!("«{key}»")));
+    let untrue = &file("untrue.json", &rule("«acme_live_short»"));
+    let bad = &file("bad.json", "{");
+    let config = &file(
+        "config.json",
+        r#"{ "version": 1, "rules": { "packs": ["code"] }, "identity": { "required": false },
+             "policies": [{ "name": "a", "models": { "allow": ["m"] } }] }"#,
+    );
+    file("set.jsonl", r#"{"text":"How long does bread bake?","label":"benign"}"#);
+    let none = &folder.join("none").to_str().unwrap().to_owned();
+    let dir = folder.to_str().unwrap();
+    let line = r#"{"kind":"user","text":"hello"}"#;
+    for (arguments, input, status) in [
+        (&["check", config][..], "", 0),
+        (&["check", bad], "", 1),
+        (&["check", none], "", 2),
+        (&["check", none, bad, config], "", 2),
+        (&["check"], "", 2),
+        (&["rules", "test", good], "", 0),
+        (&["rules", "test", untrue], "", 1),
+        (&["rules", "test", bad], "", 1),
+        (&["rules", "test", none], "", 2),
+        (&["explain", "--config", config, "--model", "m"], "", 0),
+        (&["explain", "--config", config, "--model", "n"], "", 1),
+        (&["explain", "--config", bad], "", 2),
+        (&["explain", "--config", none], "", 2),
+        (&["scan", "--pack", good], "nothing", 0),
+        (&["scan", "--pack", good], key, 1),
+        (&["scan", "--pack", bad], "", 2),
+        (&["scan", "--pack", good, none], "", 2),
+        (&["eval", dir, "--pack", good], "", 0),
+        (&["eval", dir, "--pack", bad], "", 2),
+        (&["eval", dir, "--set", "other"], "", 2),
+        (&["classify", "--model", none], "", 2),
+        (&["classify"], line, 0),
+        (&["classify"], "{", 2),
+        (&["features"], "\"hello\"", 0),
+        (&["features"], "{", 2),
+        (&["nonsense"], "", 2),
+        (&["--help"], "", 0),
+    ] {
+        let told = tool(arguments, input);
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(status), "{arguments:?}: {said}");
+        assert_eq!(
+            said.is_empty(),
+            status != 2 && !arguments.contains(&bad.as_str()),
+            "{arguments:?}: {said}"
+        );
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+    for command in ["scan", "check", "explain", "eval", "classify", "features"] {
+        let help = String::from_utf8(tool(&[command, "--help"], "").stdout).unwrap();
+        assert!(help.contains("Exit status:\n  0 "), "{command}: {help}");
+    }
+}
+
 fn tempfile(text: &str) -> std::path::PathBuf {
     let name = format!("portcullisctl-{}-{:x}.json", std::process::id(), text.len());
     let path = std::env::temp_dir().join(name);

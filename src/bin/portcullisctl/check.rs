@@ -10,7 +10,7 @@ use portcullis::limits::MAX_CONFIG_BYTES;
 use portcullis::policy::Source;
 use portcullis::rules::{Category, PACK_NAMES};
 
-use crate::Outcome;
+use crate::{Loaded, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,30 +29,40 @@ pub(crate) const CATEGORIES: [(&str, Category); 5] = [
 ];
 
 /// Fails if any of the files does, or a test of its own rules, after all were
-/// looked at.
+/// looked at. One that cannot be read outweighs what is wrong in others.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut faults = 0;
+    let (mut faults, mut unread) = (0, 0);
     for file in &args.files {
-        let text = read(file)?;
-        match Config::from_json(&text) {
-            Ok(config) => {
-                let untrue = untrue(&config, file);
-                for id in off(&config, &text) {
-                    let why = "its level is above `rules.level`, or `rules.disable` names it";
-                    eprintln!("{}: rule {id}: is off: {why}", file.display());
-                }
-                let but =
-                    if untrue > 0 { ", but rules of its own do not do what their tests say" } else { "" };
-                println!("{}: loads{but}\n{}", file.display(), describe(&config));
-                faults += untrue;
-            }
-            Err(e) => {
+        match load(file) {
+            Ok(Ok((config, text))) => faults += tell(&config, &text, file),
+            Ok(Err(fault)) => {
                 faults += 1;
-                eprintln!("{}: {e}", file.display());
+                eprintln!("{fault}");
+            }
+            Err(fault) => {
+                unread += 1;
+                eprintln!("{fault}");
             }
         }
     }
-    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (unread, faults) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    })
+}
+
+/// What is in a configuration that loads. How many tests of its own rules fail
+/// comes back.
+fn tell(config: &Config, text: &str, file: &Path) -> usize {
+    let untrue = untrue(config, file);
+    for id in off(config, text) {
+        let why = "its level is above `rules.level`, or `rules.disable` names it";
+        eprintln!("{}: rule {id}: is off: {why}", file.display());
+    }
+    let but = if untrue > 0 { ", but rules of its own do not do what their tests say" } else { "" };
+    println!("{}: loads{but}\n{}", file.display(), describe(config));
+    untrue
 }
 
 /// Tells which rules of the configuration's own do not do what their tests say.
@@ -83,13 +93,14 @@ fn off(config: &Config, text: &str) -> Vec<String> {
     ids.filter(|id| config.rules.find(id).is_none()).map(str::to_owned).collect()
 }
 
-/// The text of a configuration, within the filter's own cap.
-pub(crate) fn read(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    match text.len() {
-        0..=MAX_CONFIG_BYTES => Ok(text),
-        _ => Err(format!("{}: over {MAX_CONFIG_BYTES} bytes", file.display())),
+/// A configuration and its text, within the filter's own cap.
+pub(crate) fn load(file: &Path) -> Loaded<(Config, String)> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
+    if text.len() > MAX_CONFIG_BYTES {
+        return Ok(Err(format!("{name}: over {MAX_CONFIG_BYTES} bytes")));
     }
+    Ok(Config::from_json(&text).map(|config| (config, text)).map_err(|e| format!("{name}: {e}")))
 }
 
 fn describe(config: &Config) -> String {

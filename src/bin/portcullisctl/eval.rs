@@ -45,7 +45,7 @@ pub(crate) struct Args {
 const ROW: &str = r#"a set is a file NAME.jsonl with a row a line, such as {"text":"...","label":"benign"}"#;
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut set = packs::load(&args.packs, Strictness::Lenient)?;
+    let mut set = packs::load(&args.packs, Strictness::Lenient)??;
     set.add_classifier();
     let mut meter = Meter { eye: Eye::new(set, None, args.level)?, rows: args.rows };
     let mut report = Report::default();

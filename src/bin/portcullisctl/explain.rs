@@ -9,7 +9,7 @@ use portcullis::policy::{Action, Actions, Identity, Policy, select};
 use portcullis::quota::{Quota, Unit};
 
 use crate::Outcome;
-use crate::check::{CATEGORIES, list, read};
+use crate::check::{CATEGORIES, list, load};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,8 +41,7 @@ pub(crate) struct Args {
 
 /// Prints the decision and its reasons. Exit status 1: the request is refused.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let text = read(&args.config)?;
-    let config = Config::from_json(&text).map_err(|e| format!("{}: {e}", args.config.display()))?;
+    let (config, _) = load(&args.config)??;
     let who = Identity {
         subject: args.subject.clone().unwrap_or_default(),
         groups: args.groups.clone(),

@@ -16,8 +16,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-const EXIT_STATUS: &str =
-    "Exit status: 0 all is well, 1 something was found or fails, 2 usage or an unreadable file.";
+const EXIT_STATUS: &str = "Exit status:
+  0  all is well
+  1  a finding (scan), a refusal (explain), a fault in what is checked (check, rules test)
+  2  it could not do its work: wrong usage, a file that cannot be read or is of no use";
 
 #[derive(Parser)]
 #[command(
@@ -35,26 +37,35 @@ struct Cli {
 enum Command {
     /// Score texts from standard input with rules and classifier: a line each, such as
     /// {"kind":"user","text":"..."}.
+    #[command(after_help = EXIT_STATUS)]
     Classify(classify::Args),
     /// Write the classifier's features of texts from standard input, a JSON string a line.
     /// They are binary, and go to no terminal.
+    #[command(after_help = EXIT_STATUS)]
     Features(features::Args),
     /// Check rule packs.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = EXIT_STATUS)]
     Rules(rules::Command),
     /// Measure the rules on a folder of labelled texts.
+    #[command(after_help = EXIT_STATUS)]
     Eval(eval::Args),
     /// Load configurations of the filter and say what is in them.
+    #[command(after_help = EXIT_STATUS)]
     Check(check::Args),
     /// Tell which policy a caller falls under, and what it means for a model.
+    #[command(after_help = EXIT_STATUS)]
     Explain(explain::Args),
     /// Scan a text and tell what the rules find, without repeating it.
     #[command(after_help = EXIT_STATUS)]
     Scan(scan::Args),
 }
 
-/// What a subcommand says: fine, or what went wrong for the user.
+/// What a subcommand says: fine or not, or why it could not do its work.
 type Outcome = Result<ExitCode, String>;
+
+/// What a file holds. The outer fault: it cannot be read. The inner one: what is
+/// wrong in it, which is what some subcommands are asked.
+type Loaded<T> = Result<Result<T, String>, String>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {

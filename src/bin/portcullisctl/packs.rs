@@ -6,8 +6,10 @@ use portcullis::config;
 use portcullis::detect::checks::Check;
 use portcullis::rules::{PACK_NAMES, Pack, RuleError, RuleSet, Strictness, pack_text};
 
+use crate::Loaded;
+
 /// The built-in packs, or the files given.
-pub(crate) fn load(files: &[PathBuf], strict: Strictness) -> Result<RuleSet, String> {
+pub(crate) fn load(files: &[PathBuf], strict: Strictness) -> Loaded<RuleSet> {
     let mut set = RuleSet::default();
     let mut faults: Vec<String> = Vec::new();
     let told = |outcome: Result<(), Vec<RuleError>>| {
@@ -37,9 +39,9 @@ pub(crate) fn load(files: &[PathBuf], strict: Strictness) -> Result<RuleSet, Str
         }
     }
     if faults.is_empty() {
-        return Ok(set);
+        return Ok(Ok(set));
     }
-    Err(format!("the packs have faults:\n{}", faults.join("\n")))
+    Ok(Err(format!("the packs have faults:\n{}", faults.join("\n"))))
 }
 
 #[cfg(test)]
@@ -68,7 +70,7 @@ mod tests {
                 r#"{{"format": 1, "pack": "m", "category": "code", "title": "t", "rules": [{rules}]}}"#
             );
             let file = tempfile(&json);
-            let said = load(std::slice::from_ref(&file), Strictness::Lenient).unwrap_err();
+            let said = load(std::slice::from_ref(&file), Strictness::Lenient).unwrap().unwrap_err();
             std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
             assert!(said.contains(part), "{part} is not in:\n{said}");
         }

@@ -7,11 +7,12 @@ use clap::Subcommand;
 use portcullis::detect::self_test;
 use portcullis::rules::Strictness;
 
-use crate::{Outcome, packs};
+use crate::{EXIT_STATUS, Outcome, packs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Load packs, and run every test of every rule in them.
+    #[command(after_help = EXIT_STATUS)]
     Test {
         /// Packs to test; the built-in ones if none is given.
         files: Vec<PathBuf>,
@@ -20,7 +21,13 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Outcome {
     let Command::Test { files } = command;
-    let set = packs::load(files, Strictness::Authored)?;
+    let set = match packs::load(files, Strictness::Authored)? {
+        Ok(set) => set,
+        Err(faults) => {
+            eprintln!("portcullisctl: {faults}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let failures = self_test(&set);
     for failure in &failures {
         println!("{failure}");

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// Prints byte range, rule, severity and title of each match, never the text.
 /// Fails if there is one.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut set = packs::load(&args.packs, Strictness::Lenient)?;
+    let mut set = packs::load(&args.packs, Strictness::Lenient)??;
     if args.packs.is_empty() {
         set.add_classifier();
     }
