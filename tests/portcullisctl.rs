@@ -80,6 +80,45 @@ fn faults_of_syntax_name_line_and_column() {
     std::fs::remove_file(file).unwrap();
 }
 
+#[test]
+fn scan_takes_the_rules_of_a_configuration() {
+    let rule = |id: &str, level: u8, pattern: &str| {
+        json!({
+            "id": id, "title": "Ours", "level": level, "severity": "high", "max_len": 12,
+            "pattern": pattern, "replace": "[KEY]",
+        })
+    };
+    let rules = [
+        rule("mine.key", 1, "acme[0-9]{6}"),
+        rule("mine.seen", 3, "seen[0-9]{6}"),
+        rule("mine.off", 1, "gone[0-9]{6}"),
+        rule("mine.strict", 4, "high[0-9]{6}"),
+    ];
+    let pack = json!({ "format": 1, "pack": "mine", "title": "t", "category": "secrets", "rules": rules });
+    let config = json!({
+        "version": 1, "identity": { "required": false }, "policies": [{ "name": "a" }],
+        "rules": {
+            "packs": ["code"], "level": 3, "custom": [pack],
+            "disable": ["mine.off"], "monitor": ["mine.seen"],
+        },
+    });
+    let file = tempfile(&config.to_string());
+    let path = file.to_str().unwrap();
+    let found =
+        tool(&["scan", "--config", path], "acme123456 seen123456 gone123456 high123456 4111 1111 1111 1111");
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(said, "0..10\tmine.key\thigh\tOurs\n11..21\tmine.seen\thigh\tOurs\tonly records\n");
+    assert_eq!(found.status.code(), Some(1));
+    let clean = tool(&["scan", "--config", path], "gone123456 high123456");
+    assert_eq!((clean.status.code(), clean.stdout.as_slice()), (Some(0), &b""[..]));
+    for other in [["--level", "2"], ["--pack", path]] {
+        let refused = tool(&[&["scan", "--config", path], &other[..]].concat(), "");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(2) && said.contains("cannot be used with"), "{said}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
 /// The master's side of a terminal is a terminal too.
 #[test]
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! A text as the filter looks at it: as written and in every view, with rules
 //! and classifier together.
 
+use portcullis::config::Config;
 use portcullis::detect::classifier::{Classifier, Scores};
 use portcullis::detect::{Engine, Injection, Input, Match, Scratch, View};
 use portcullis::rules::{Direction, RuleSet};
@@ -41,9 +42,17 @@ impl<'m> Eye<'m> {
                 Injection::with(model, &rules, level)
             }
         };
+        Ok(Eye::with(rules, engine, injection))
+    }
+
+    /// What a configuration has on.
+    pub(crate) fn of(config: Config) -> Eye<'static> {
+        Eye::with(config.rules, config.engine, config.injection)
+    }
+
+    fn with(rules: RuleSet, engine: Engine, injection: Option<Injection<'_>>) -> Eye<'_> {
         let (scratch, views, scores) = (Scratch::new(), text::Scratch::default(), Scores::default());
-        let direction = Direction::Request;
-        Ok(Eye { rules, engine, injection, scratch, views, scores, direction })
+        Eye { rules, engine, injection, scratch, views, scores, direction: Direction::Request }
     }
 
     /// Looks at a text.
