@@ -119,6 +119,76 @@ fn scan_takes_the_rules_of_a_configuration() {
     std::fs::remove_file(file).unwrap();
 }
 
+#[test]
+fn eval_tells_rows_that_were_judged_wrongly() {
+    let folder = std::env::temp_dir().join(format!("portcullisctl-eval-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let rules = [("key", "acme[0-9]{6}"), ("note", "note[0-9]{6}")].map(|(name, pattern)| {
+        json!({
+            "id": format!("mine.{name}"), "title": "Ours", "level": 1, "severity": "high", "max_len": 12,
+            "pattern": pattern, "replace": "[KEY]",
+        })
+    });
+    let pack = json!({ "format": 1, "pack": "mine", "title": "t", "category": "secrets", "rules": rules });
+    let pii = pack.to_string().replace("mine", "pii").replace("secrets", "pii");
+    let (own, set) = (folder.join("pack.json"), folder.join("mine.jsonl"));
+    let span = |start: usize, end: usize| json!([{ "type": "key", "start": start, "end": end }]);
+    let rows = |rows: &[Value]| {
+        std::fs::write(&set, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    };
+    let (dir, own_path) = (folder.to_str().unwrap(), own.to_str().unwrap());
+    let wrong = folder.join("wrong");
+    let eval = || {
+        let told = tool(&["eval", dir, "--pack", own_path, "--rows", wrong.to_str().unwrap()], "");
+        assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
+        (String::from_utf8(told.stdout).unwrap(), std::fs::read_to_string(&wrong).unwrap())
+    };
+
+    std::fs::write(&own, pack.to_string()).unwrap();
+    rows(&[
+        json!({ "text": "my acme123456", "label": "secret", "expected": span(3, 13) }),
+        json!({ "text": "my acme12345, note123456", "label": "secret", "expected": span(3, 12) }),
+        json!({ "text": "no label of ours", "label": "other" }),
+        json!({ "text": "nothing", "label": "secret" }),
+    ]);
+    let (tables, lines) = eval();
+    let titles =
+        |tables: &str| tables.lines().filter(|l| l.starts_with("## ")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(titles(&tables), ["## Secrets: rows with a finding that touches the secret"]);
+    assert!(tables.contains("| mine | 33.3 % | 3 |") && !tables.contains("classifier"), "{tables}");
+    assert_eq!(
+        lines,
+        "{\"set\":\"mine\",\"row\":2,\"label\":\"secret\",\"missed\":[\"secret\"],\"false\":[],\"found\":[\"mine.note\"]}\n\
+         {\"set\":\"mine\",\"row\":4,\"label\":\"secret\",\"missed\":[\"secret\"],\"false\":[],\"found\":[]}\n"
+    );
+
+    std::fs::write(&own, pii).unwrap();
+    rows(&[
+        json!({ "text": "acme123456", "label": "pii", "expected": span(0, 10) }),
+        json!({ "text": "acme123456 note123456", "label": "pii", "expected": span(0, 9) }),
+        json!({ "text": "hello", "label": "benign" }),
+        json!({ "text": "acme123456 acme123456", "label": "benign" }),
+        json!({ "text": "forget all of it", "label": "jailbreak" }),
+    ]);
+    let (tables, lines) = eval();
+    assert_eq!(titles(&tables).len(), 4, "{tables}");
+    let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = |row: u8, label: &str, missed: &[&str], wrongly: &[&str]| json!({ "set": "mine", "row": row, "label": label, "missed": missed, "false": wrongly, "found": wrongly });
+    assert_eq!(
+        told,
+        [
+            line(2, "pii", &["key"], &["pii.key", "pii.note"]),
+            line(4, "benign", &[], &["pii.key"]),
+            line(5, "jailbreak", &["jailbreak"], &[]),
+        ]
+    );
+    // Never over a set.
+    let before = std::fs::read(&set).unwrap();
+    let refused = tool(&["eval", dir, "--pack", own_path, "--rows", set.to_str().unwrap()], "");
+    assert_eq!((refused.status.code(), std::fs::read(&set).unwrap()), (Some(2), before));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// The master's side of a terminal is a terminal too.
 #[test]
 #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ mod attacks;
 mod entity;
 mod row;
 mod table;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use portcullis::rules::{CLASSIFIER, Category, Direction, Strictness};
 use self::attacks::{Attacks, Judged};
 use self::entity::entity_of;
 use self::row::{Expected, Row};
+use self::wrong::List;
 use crate::look::Eye;
 use crate::{Outcome, packs};
 
@@ -35,10 +37,10 @@ pub(crate) struct Args {
     /// A pack in place of the built-in ones. May be given more than once.
     #[arg(long = "pack", value_name = "FILE")]
     packs: Vec<PathBuf>,
-    /// Print id, category and rule of each row that is missed or falsely
-    /// found. Never the text.
-    #[arg(long)]
-    rows: bool,
+    /// Write a line of JSON for each row that is missed or falsely found: set, row,
+    /// label and rules, never the text.
+    #[arg(long, value_name = "FILE")]
+    rows: Option<PathBuf>,
 }
 
 /// What a folder should hold, to whom has something else in it.
@@ -47,11 +49,14 @@ const ROW: &str = r#"a set is a file NAME.jsonl with a row a line, such as {"tex
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut set = packs::load(&args.packs, Strictness::Lenient)??;
     set.add_classifier();
-    let mut meter = Meter { eye: Eye::new(set, None, args.level)?, rows: args.rows };
+    let files = files(&args.dir, &args.sets)?;
+    let wrong = args.rows.as_ref().map(|path| List::new(path, &files)).transpose()?;
+    let mut meter = Meter { eye: Eye::new(set, None, args.level)?, wrong };
     let mut report = Report::default();
-    for path in files(&args.dir, &args.sets)? {
+    for path in files {
         meter.file(&path, &mut report)?;
     }
+    meter.wrong.map_or(Ok(()), List::end)?;
     if report.rows == 0 {
         return Err(format!("{}: no row has a `text` and a `label`: {ROW}", args.dir.display()));
     }
@@ -136,7 +141,8 @@ const LABELS: [&str; 6] = ["benign", "secret", "pii", "injection", "jailbreak", 
 
 struct Meter {
     eye: Eye<'static>,
-    rows: bool,
+    /// Where rows that were judged wrongly are told.
+    wrong: Option<List>,
 }
 
 impl Meter {
@@ -148,7 +154,10 @@ impl Meter {
             match row {
                 Some(row) if LABELS.contains(&row.label.as_str()) => {
                     report.rows += 1;
-                    self.row(&name, &row, report);
+                    let (found, judged) = self.row(&name, &row, report);
+                    if let Some(list) = &mut self.wrong {
+                        list.tell(&name, number + 1, &row, &found, judged)?;
+                    }
                 }
                 _ => report.ignored += 1,
             }
@@ -156,30 +165,25 @@ impl Meter {
         Ok(())
     }
 
-    fn row(&mut self, set: &str, row: &Row, report: &mut Report) {
+    fn row(&mut self, set: &str, row: &Row, report: &mut Report) -> (Vec<Found>, Judged) {
         let (found, judged) = self.find(set, row, &row.text, report);
         match row.label.as_str() {
             "benign" => {
-                self.benign(set, row, &found, report);
+                benign(set, row, &found, report);
                 report.attacks.harmless(set, row, judged);
             }
-            "secret" => self.secret(set, row, &found, report),
+            "secret" => report.secrets.entry(set.to_owned()).or_default().add(touched(row, &found)),
             "pii" => {
                 pii(set, row, &found, report);
                 report.attacks.harmless(set, row, judged);
             }
             "injection" | "jailbreak" | "mcp_malicious_tool" => {
                 let plain = row.plain.as_ref().map(|plain| self.find(set, row, plain, report).1);
-                if self.rows && !judged.found {
-                    println!("missed\t{}\t{}", row.id, row.category);
-                }
                 report.attacks.attack(set, row, judged, plain);
             }
             _ => {}
         }
-        if row.label == "pii" && self.rows {
-            self.tell_pii(row, &found);
-        }
+        (found, judged)
     }
 
     /// Looks at a text as the filter does.
@@ -200,52 +204,29 @@ impl Meter {
         };
         (outermost(found), judged)
     }
+}
 
-    fn benign(&self, set: &str, row: &Row, found: &[Found], report: &mut Report) {
-        for (category, name) in CATEGORIES {
-            let first = found.iter().find(|f| f.category == category);
-            report.false_positives.entry((set.to_owned(), name)).or_default().add(first.is_some());
-            if let Some(first) = first.filter(|_| self.rows) {
-                println!("false\t{}\t{}\t{}", row.id, row.category, first.rule);
-            }
-        }
-        // What a test of one entity gives as its negative is no negative of
-        // the others; its spans still count against the entity's precision.
-        for found in found.iter().filter(|f| f.category == Category::Pii) {
-            let entity = entity_of(&found.rule);
-            if row.category.ends_with(&format!("negative_{entity}")) {
-                report.entities.entry((set.to_owned(), entity.to_owned())).or_default().precision.add(false);
-                if self.rows {
-                    println!("false\t{}\t{}\t{entity}", row.id, found.rule);
-                }
-            }
+fn benign(set: &str, row: &Row, found: &[Found], report: &mut Report) {
+    for (category, name) in CATEGORIES {
+        let hit = found.iter().any(|f| f.category == category);
+        report.false_positives.entry((set.to_owned(), name)).or_default().add(hit);
+    }
+    // What a test of one entity gives as its negative is no negative of
+    // the others; its spans still count against the entity's precision.
+    for found in found.iter().filter(|f| f.category == Category::Pii) {
+        let entity = entity_of(&found.rule);
+        if row.category.ends_with(&format!("negative_{entity}")) {
+            report.entities.entry((set.to_owned(), entity.to_owned())).or_default().precision.add(false);
         }
     }
+}
 
-    fn secret(&self, set: &str, row: &Row, found: &[Found], report: &mut Report) {
-        let secrets = || found.iter().filter(|f| f.category == Category::Secrets);
-        let touches = |f: &Found| {
-            row.expected.is_empty() || row.expected.iter().any(|e| e.start < f.end && f.start < e.end)
-        };
-        let hit = secrets().any(touches);
-        report.secrets.entry(set.to_owned()).or_default().add(hit);
-        if !hit && self.rows {
-            println!("missed\t{}\t{}", row.id, row.category);
-        }
-    }
-
-    fn tell_pii(&self, row: &Row, found: &[Found]) {
-        for e in &row.expected {
-            if !found.iter().any(|f| meets(f, e)) {
-                println!("missed\t{}\t{}", row.id, e.entity);
-            }
-        }
-        for f in found.iter().filter(|f| f.category == Category::Pii) {
-            if !row.expected.iter().any(|e| meets(f, e)) {
-                println!("false\t{}\t{}\t{}", row.id, f.rule, entity_of(&f.rule));
-            }
-        }
-    }
+/// A secret was found where one is.
+fn touched(row: &Row, found: &[Found]) -> bool {
+    let touches = |f: &Found| {
+        row.expected.is_empty() || row.expected.iter().any(|e| e.start < f.end && f.start < e.end)
+    };
+    found.iter().any(|f| f.category == Category::Secrets && touches(f))
 }
 
 /// Without what lies inside a longer finding of the same category: an edit

@@ -69,6 +69,9 @@ impl Attacks {
     }
 
     pub(super) fn markdown(&self, out: &mut String) {
+        if self.attacks.is_empty() && self.harmless.is_empty() {
+            return;
+        }
         let threshold = self.threshold();
         let _ = writeln!(
             out,

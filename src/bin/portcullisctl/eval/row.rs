@@ -6,7 +6,6 @@ use serde::Deserialize;
 /// One labelled text.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) id: String,
     pub(super) text: String,
     pub(super) label: String,
     pub(super) category: String,
@@ -51,8 +50,6 @@ pub(super) struct Expected {
 
 #[derive(Deserialize)]
 struct WrittenRow {
-    #[serde(default)]
-    id: String,
     text: Option<String>,
     label: Option<String>,
     #[serde(default)]
@@ -95,7 +92,7 @@ pub(super) fn parse(line: &str) -> Result<Option<Row>, serde_json::Error> {
             Some(Expected { entity: span.entity, start, end: start + value.trim().len(), anywhere })
         })
         .collect();
-    Ok(Some(Row { id: written.id, text, label, category: written.category, expected, plain: written.plain }))
+    Ok(Some(Row { text, label, category: written.category, expected, plain: written.plain }))
 }
 
 /// Byte offsets of code points.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{CATEGORIES, Report, Share};
 
-/// All tables. Writing to a string cannot fail.
+/// All tables that have rows. Writing to a string cannot fail.
 pub(super) fn markdown(report: &Report, level: u8) -> String {
     let mut out = format!("Rules up to level {level}.\n");
     report.attacks.markdown(&mut out);
@@ -16,6 +16,9 @@ pub(super) fn markdown(report: &Report, level: u8) -> String {
 }
 
 fn secrets(report: &Report, out: &mut String) {
+    if report.secrets.is_empty() {
+        return;
+    }
     let _ = writeln!(
         out,
         "\n## Secrets: rows with a finding that touches the secret\n\n| set | recall | rows |\n|---|---:|---:|"
@@ -26,6 +29,9 @@ fn secrets(report: &Report, out: &mut String) {
 }
 
 fn entities(report: &Report, out: &mut String) {
+    if report.entities.is_empty() {
+        return;
+    }
     let _ = writeln!(
         out,
         "\n## Personal data: exact spans\n\n| set | entity | recall | expected | precision | found |\n|---|---|---:|---:|---:|---:|"
@@ -44,6 +50,9 @@ fn entities(report: &Report, out: &mut String) {
 }
 
 fn false_positives(report: &Report, out: &mut String) {
+    if report.false_positives.is_empty() {
+        return;
+    }
     let names: Vec<&str> = CATEGORIES.iter().map(|(_, name)| *name).collect();
     let _ = writeln!(
         out,
