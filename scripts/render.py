@@ -32,7 +32,7 @@ def render(plugin: str, *, template: Path = TEMPLATE, **values: object) -> str:
     return PLACE.sub(lambda place: str(values[place[1]]), text)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--module", default="/etc/envoy/portcullis.wasm", help="the wasm module, as Envoy sees it")
     parser.add_argument("--config", type=Path, default=ROOT / "envoy/config/demo.json", help="the filter's configuration")
@@ -46,8 +46,6 @@ def main() -> None:
     parser.add_argument("--fail-open", action="store_true", help="pass what the rate limit service does not answer (envoy/gateway)")
     parser.add_argument("--approvals", type=int, default=8090, metavar="PORT", help="the approval service (envoy/approvals)")
     args = parser.parse_args()
-    if args.jwt_key == SAMPLE_KEY:
-        print("render.py: warning: the key of tokens is the sample, which everybody knows; give --jwt-key", file=sys.stderr)
     primary, secondary, quarantine = args.models
     every = {
         "MODULE": args.module,
@@ -62,10 +60,29 @@ def main() -> None:
         "ACCESS_LOG": args.access_log,
         "JWT_KEY": args.jwt_key,
     }
-    wanted = set(PLACE.findall(args.template.read_text()))
-    values = {name: value for name, value in every.items() if name in wanted}
-    sys.stdout.write(render(args.config.read_text(), template=args.template, **values))
+    try:
+        plugin = read(args.config)
+        wanted = set(PLACE.findall(read(args.template)))
+        values = {name: value for name, value in every.items() if name in wanted}
+        text = render(plugin, template=args.template, **values)
+    except ValueError as fault:
+        print(f"render.py: {fault}", file=sys.stderr)
+        return 2
+    if args.jwt_key == SAMPLE_KEY:
+        print("render.py: warning: the key of tokens is the sample, which everybody knows; give --jwt-key", file=sys.stderr)
+    sys.stdout.write(text)
+    return 0
+
+
+def read(path: Path) -> str:
+    """The text of a file; what is wrong with one that has none names it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ValueError(f"{path}: {fault.strerror}") from fault
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{path}: is not UTF-8") from fault
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

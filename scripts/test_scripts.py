@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import unittest
@@ -115,6 +116,34 @@ class Tally(unittest.TestCase):
         for text, sums in cases.items():
             with self.subTest(text):
                 self.assertEqual(tally.count(text), sums)
+
+
+class Render(unittest.TestCase):
+    def render(self, *arguments):
+        return subprocess.run(
+            [sys.executable, ROOT / "scripts/render.py", *arguments], capture_output=True, text=True, check=False
+        )
+
+    def test_a_file_that_is_of_no_use_is_told_in_one_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            none, binary, other = (Path(folder) / name for name in ("none", "binary", "other"))
+            binary.write_bytes(b"\xff\xfe")
+            other.write_text("a: ${NO_SUCH_PLACE}\n")
+            for option, file, reason in [
+                ("--config", none, "No such file"),
+                ("--config", folder, "Is a directory"),
+                ("--config", binary, "is not UTF-8"),
+                ("--template", none, "No such file"),
+                ("--template", other, "NO_SUCH_PLACE"),
+            ]:
+                done = self.render(option, file)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), file)
+                self.assertRegex(done.stderr, rf"\Arender\.py: [^\n]*{reason}[^\n]*\n\Z")
+
+    def test_the_shipped_template_is_filled_in(self):
+        done = self.render("--jwt-key", "YQ")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("filename: /etc/envoy/portcullis.wasm", done.stdout)
 
 
 class Usage(unittest.TestCase):
