@@ -311,10 +311,13 @@ fn masks(block: &[u8; BLOCK]) -> [u64; 7] {
     [lower, upper, digit, space, brk, !(lower | upper | digit | space | brk | wide), wide]
 }
 
-/// Push what a JSON string stands for, through a buffer of 4 KiB.
+/// Push what a JSON string stands for, through a buffer.
 fn unescape(counter: &mut Counter, raw: &[u8]) {
-    let mut out = Buffer { bytes: [0; 4096], len: 0 };
     let mut rest = raw;
+    if memchr::memchr(b'\\', rest).is_none() {
+        return counter.push(raw);
+    }
+    let mut out = Buffer { bytes: [0; BUFFER_BYTES], len: 0 };
     while let Some(at) = memchr::memchr(b'\\', rest) {
         let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
         out.push(counter, plain);
@@ -330,9 +333,12 @@ fn unescape(counter: &mut Counter, raw: &[u8]) {
     out.flush(counter);
 }
 
-/// A multiple of the block, so that only the last push is a short block.
+/// A multiple of the block, so that only the last push is a short block; and small, for
+/// it is zeroed for each string, of which a request may have hundreds.
+const BUFFER_BYTES: usize = 4 * BLOCK;
+
 struct Buffer {
-    bytes: [u8; 4096],
+    bytes: [u8; BUFFER_BYTES],
     len: usize,
 }
 
