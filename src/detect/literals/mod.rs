@@ -150,33 +150,29 @@ impl Literals {
         while at < to {
             let rest = text.get(at..).unwrap_or_default();
             let padded: Block;
-            let (block, all_places) = match rest.first_chunk() {
-                Some(block) => (block, false),
-                // Bytes beyond the end are no bytes of the text: look at every place.
+            let block = match rest.first_chunk() {
+                Some(block) => block,
                 None => {
                     padded = padded_block(rest);
-                    (&padded, true)
+                    &padded
                 }
             };
             let word = near.here.word;
             let after_word = word << 1 | u64::from(inside);
             inside = word >> (STRIDE - 1) == 1;
             let limit = if to - at < STRIDE { (1 << (to - at)) - 1 } else { u64::MAX };
-            let places = if all_places {
-                limit
+            let within = word & after_word & limit;
+            let [always, by_run] = &self.inside;
+            let by_run = if near.has_run() { by_run.find(block) } else { 0 };
+            let maybe = within & (always.find(block) | by_run);
+            let starts = word & !after_word & limit;
+            // A word's first byte, what is in no word, and what may start within. The end
+            // of a text is taken for a blank.
+            let (words, others) = (starts | maybe, near.here.other & limit);
+            let places = if self.short_words {
+                self.others(block, words | others, after_word)
             } else {
-                let within = word & after_word & limit;
-                let [always, by_run] = &self.inside;
-                let by_run = if near.has_run() { by_run.find(block) } else { 0 };
-                let maybe = within & (always.find(block) | by_run);
-                let starts = word & !after_word & limit;
-                let (words, others) = (starts | maybe, near.here.other & limit);
-                // A word's first byte, what is in no word, and what may start within.
-                if self.short_words {
-                    self.others(block, words | others, after_word)
-                } else {
-                    self.words(block, words, after_word) | self.others(block, others, after_word)
-                }
+                self.words(block, words, after_word) | self.others(block, others, after_word)
             };
             let [pairs, fours, eights] = self.likely(block, places);
             let mut places = pairs | fours | eights;
