@@ -11,9 +11,12 @@ mod inflate;
 
 use std::ops::Range;
 
+use wide::u8x16;
+
 use self::inflate::Inflater;
 use super::step::Sink;
 use super::{Traits, Transforms};
+use crate::lanes::{BLOCK, Lanes, is, within};
 
 /// Receives decoded bytes with the source of each; `false` ends the decoding.
 type Bytes<'a> = dyn FnMut(u8, Range<usize>) -> bool + 'a;
@@ -236,6 +239,9 @@ impl Pass<'_> {
             return at
                 + bytes.get(at..).and_then(|rest| rest.iter().position(is_escape)).unwrap_or(bytes.len());
         }
+        if self.wanted & (ESCAPE | MARK | LONG_TOKEN) == 0 {
+            return self.next_word(at);
+        }
         let (codes, tokens) = (self.wanted & CODE != 0, self.wanted & LONG_TOKEN != 0);
         let runs = self.wanted & LONG_WORD != 0;
         let mut before = at.checked_sub(1).and_then(|i| bytes.get(i)).copied().unwrap_or(b' ');
@@ -244,7 +250,7 @@ impl Pass<'_> {
             if is_word && !before.is_ascii_alphanumeric() {
                 let rest = bytes.get(at..).unwrap_or_default();
                 self.word_end = at + measure(rest, |b| b.is_ascii_alphanumeric());
-                let is_code = codes && first.is_ascii_hexdigit() && self.word_end - at <= MAX_CODE;
+                let is_code = codes && is_code(bytes.get(at..self.word_end).unwrap_or_default());
                 if is_code || self.word_end - at >= base::MIN_RUN || (runs && self.is_run(at)) {
                     return at;
                 }
@@ -270,6 +276,48 @@ impl Pass<'_> {
         at
     }
 
+    /// The same where only words can start a decoder: lists and tables, which most
+    /// results of tools are. A block at a time.
+    fn next_word(&mut self, mut at: usize) -> usize {
+        let bytes = self.input.as_bytes();
+        let (codes, runs) = (self.wanted & CODE != 0, self.wanted & LONG_WORD != 0);
+        let mut inside = at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_alphanumeric);
+        while at < bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let block = rest.first_chunk().copied().unwrap_or_else(|| {
+                let mut block = [0; BLOCK];
+                block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                block
+            });
+            let lanes = Lanes::new(&block);
+            let word = lanes.mask(|v| within(v, b'0', b'9') | within(v | u8x16::splat(0x20), b'a', b'z'));
+            let signs = if runs { lanes.mask(|v| is(v, b'+') | is(v, b'/')) } else { 0 };
+            let mut starts = (word | signs) & !(word << 1 | u64::from(inside));
+            while starts != 0 {
+                let i = starts.trailing_zeros();
+                starts &= starts - 1;
+                let place = at + i as usize;
+                if signs >> i & 1 == 1 {
+                    return place;
+                }
+                let mut len = (!(word >> i)).trailing_zeros() as usize;
+                if i as usize + len == BLOCK {
+                    len = measure(bytes.get(place..).unwrap_or_default(), |b| b.is_ascii_alphanumeric());
+                }
+                self.word_end = place + len;
+                if codes && is_code(bytes.get(place..place + len).unwrap_or_default())
+                    || len >= base::MIN_RUN
+                    || runs && self.is_run(place)
+                {
+                    return place;
+                }
+            }
+            inside = word >> (BLOCK - 1) == 1;
+            at += BLOCK;
+        }
+        bytes.len()
+    }
+
     /// Whether enough digits of base64 follow from `at` on.
     fn is_run(&mut self, at: usize) -> bool {
         if at >= self.run_end {
@@ -289,11 +337,9 @@ impl Pass<'_> {
             self.word_end = at + measure(rest, |b| b.is_ascii_alphanumeric());
             let word = self.word_end - at;
             starts |= if self.is_run(at) { LONG_WORD } else { 0 };
-            starts |= if first.is_ascii_hexdigit() && (word <= MAX_CODE || word >= base::MIN_RUN) {
-                CODE
-            } else {
-                0
-            };
+            let is_code = is_code(rest.get(..word).unwrap_or_default());
+            let is_long = first.is_ascii_hexdigit() && word >= base::MIN_RUN;
+            starts |= if is_code || is_long { CODE } else { 0 };
         }
         if before.is_ascii_whitespace() || (first == b'<' && at >= self.token_end) {
             if at >= self.token_end {
@@ -317,6 +363,15 @@ impl Pass<'_> {
 
 /// Longest code of one character: eight binary digits.
 const MAX_CODE: usize = 8;
+
+/// Digits of some radix, with or without a mark of it, and no more than a code has.
+fn is_code(word: &[u8]) -> bool {
+    let digits = match word {
+        [b'0', b'x' | b'X' | b'o', digits @ ..] => digits,
+        digits => digits,
+    };
+    !digits.is_empty() && word.len() <= MAX_CODE && digits.iter().all(u8::is_ascii_hexdigit)
+}
 
 fn measure(bytes: &[u8], f: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|b| !f(*b)).unwrap_or(bytes.len())
