@@ -1,4 +1,5 @@
-"""What each phase of a request costs inside V8, next to `memcpy` and to bare
+"""What each phase of a request costs inside V8, and a whole one of prose (`session`) and
+of tools, calls and results (`agent`), next to `memcpy` and to bare
 Aho-Corasick passes over the same bytes in the same run, at best: `phases.rs` in Node."""
 
 from __future__ import annotations

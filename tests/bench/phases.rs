@@ -1,4 +1,5 @@
-//! What each phase of an exchange costs on ordinary prose, next to `memcpy`
+//! What each phase of an exchange costs on ordinary prose, and a whole one on prose
+//! (`session`) and on tools, calls and results (`agent`), next to `memcpy`
 //! and to bare Aho-Corasick passes over the same bytes: for ten words, and for the
 //! literals of all rules, whose places are what `scan` starts from. The least of many
 //! rounds.
@@ -46,6 +47,55 @@ fn body(text: &str) -> Vec<u8> {
         .map(|t| json!({ "role": "user", "content": std::str::from_utf8(t).unwrap() }))
         .collect();
     json!({ "model": "gpt-4o-mini", "messages": messages }).to_string().into_bytes()
+}
+
+/// The same size of what agents send: tools, calls and their results.
+fn agent_body(size: usize) -> Vec<u8> {
+    let tools: Vec<_> = ["get_order", "list_flights", "find_customer", "update_ticket"]
+        .iter()
+        .map(|name| {
+            json!({ "type": "function", "function": {
+                "name": name,
+                "description": "Looks something up by its number or by a part of its name, and returns it as JSON.",
+                "parameters": { "type": "object", "required": ["id"], "properties": {
+                    "id": { "type": "string", "description": "The number of the order, e.g. ORD-10234." },
+                    "city": { "type": "string", "description": "Only what is in this city." },
+                    "limit": { "type": "integer" },
+                } },
+            } })
+        })
+        .collect();
+    let mut messages =
+        vec![json!({ "role": "system", "content": "You help the customers of a bicycle shop." })];
+    let mut bytes = 2000;
+    for call in 0_usize.. {
+        if bytes >= size {
+            break;
+        }
+        let orders: Vec<_> = (0..6)
+            .map(|i| {
+                let n = (call * 6 + i).wrapping_mul(2_654_435_761) % 90_000 + 10_000;
+                json!({
+                    "id": format!("ORD-{n}"), "status": "shipped", "amount": n as f64 / 100.0,
+                    "created_at": format!("2024-{:02}-{:02}T{:02}:15:00Z", n % 12 + 1, n % 28 + 1, n % 24),
+                    "customer": { "name": "Anna Meyer", "city": "Oslo", "address1": "Suite 12" },
+                    "items": [{ "sku": format!("SKU{}", n % 900 + 100), "qty": n % 9 }],
+                })
+            })
+            .collect();
+        let (id, arguments) =
+            (format!("call_{call}"), json!({ "id": format!("ORD-{call}"), "limit": 6 }).to_string());
+        let result = serde_json::to_string(&orders).unwrap();
+        bytes += result.len() * 5 / 4 + 500;
+        messages.extend([
+            json!({ "role": "user", "content": "Please look up my last orders and tell me when they will come." }),
+            json!({ "role": "assistant", "content": null, "tool_calls": [
+                { "id": &id, "type": "function", "function": { "name": "get_order", "arguments": arguments } },
+            ] }),
+            json!({ "role": "tool", "tool_call_id": &id, "content": result }),
+        ]);
+    }
+    json!({ "model": "gpt-4o-mini", "messages": messages, "tools": tools }).to_string().into_bytes()
 }
 
 fn config() -> Rc<Config> {
@@ -106,9 +156,10 @@ fn main() {
     let rounds: Option<usize> = args.next().map(|a| a.parse().unwrap());
 
     let text = prose(kilobytes * 1024);
-    let body = body(&text);
+    let (body, agent) = (body(&text), agent_body(text.len()));
     let config = config();
-    let mut cells = HashMap::new();
+    let (mut cells, mut agent_cells, mut agent_scratch) =
+        (HashMap::new(), HashMap::new(), Scratch::default());
     let (mut session_scratch, mut engine, mut views) =
         (Scratch::default(), detect::Scratch::default(), text::Scratch::default());
     let (classifier, mut scores) = (Classifier::load(BUILTIN).unwrap(), Scores::default());
@@ -165,6 +216,7 @@ fn main() {
         ),
         ("hash", Box::new(|| drop(black_box(config.hasher.digest(black_box(&body)))))),
         ("session", Box::new(|| exchange(&config, &mut cells, &mut session_scratch, black_box(&body)))),
+        ("agent", Box::new(|| exchange(&config, &mut agent_cells, &mut agent_scratch, black_box(&agent)))),
     ];
 
     println!("{:<14}{:>10}{:>12}{:>12}", "phase", "rounds", "µs", "MB/s");
@@ -186,6 +238,7 @@ fn main() {
             run();
             least = least.min(start.elapsed().as_secs_f64());
         }
-        println!("{name:<14}{rounds:>10}{:>12.1}{:>12.0}", least * 1e6, body.len() as f64 / least / 1e6);
+        let bytes = if name == "agent" { agent.len() } else { body.len() };
+        println!("{name:<14}{rounds:>10}{:>12.1}{:>12.0}", least * 1e6, bytes as f64 / least / 1e6);
     }
 }
