@@ -5,6 +5,7 @@ of which a fixed share is kept."""
 import itertools
 import zlib
 
+from scripts import train_markup
 from scripts.train_about import ABOUT
 from scripts.train_tongues import TONGUES
 
@@ -384,6 +385,7 @@ def rows() -> list[dict]:
     for name, parts in TONGUES.items():
         for label, text in tongue(*parts):
             found.append(row(label, f"ask-{name}", text))
+    found += [row(label, "markup", text) for label, text in train_markup.texts()]
     return found
 
 

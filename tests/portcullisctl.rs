@@ -139,6 +139,8 @@ fn eval_tells_rows_that_were_judged_wrongly() {
     let (dir, own_path) = (folder.to_str().unwrap(), own.to_str().unwrap());
     let wrong = folder.join("wrong");
     let eval = || {
+        // It is written anew, and over nothing.
+        std::fs::remove_file(&wrong).ok();
         let told = tool(&["eval", dir, "--pack", own_path, "--rows", wrong.to_str().unwrap()], "");
         assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
         (String::from_utf8(told.stdout).unwrap(), std::fs::read_to_string(&wrong).unwrap())
@@ -182,7 +184,7 @@ fn eval_tells_rows_that_were_judged_wrongly() {
             line(5, "jailbreak", &["jailbreak"], &[]),
         ]
     );
-    // Never over a set.
+    // Never over what is there, a set least of all.
     let before = std::fs::read(&set).unwrap();
     let refused = tool(&["eval", dir, "--pack", own_path, "--rows", set.to_str().unwrap()], "");
     assert_eq!((refused.status.code(), std::fs::read(&set).unwrap()), (Some(2), before));

@@ -37,8 +37,8 @@ pub(crate) struct Args {
     /// A pack in place of the built-in ones. May be given more than once.
     #[arg(long = "pack", value_name = "FILE")]
     packs: Vec<PathBuf>,
-    /// Write a line of JSON for each row that is missed or falsely found: set, row,
-    /// label and rules, never the text.
+    /// Write a line of JSON for each row that is missed or falsely found into a new file:
+    /// set, row, label and rules, never the text.
     #[arg(long, value_name = "FILE")]
     rows: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut set = packs::load(&args.packs, Strictness::Lenient)??;
     set.add_classifier();
     let files = files(&args.dir, &args.sets)?;
-    let wrong = args.rows.as_ref().map(|path| List::new(path, &files)).transpose()?;
+    let wrong = args.rows.as_ref().map(|path| List::new(path)).transpose()?;
     let mut meter = Meter { eye: Eye::new(set, None, args.level)?, wrong };
     let mut report = Report::default();
     for path in files {

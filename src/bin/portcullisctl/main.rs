@@ -68,6 +68,7 @@ type Outcome = Result<ExitCode, String>;
 type Loaded<T> = Result<Result<T, String>, String>;
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     let outcome = match Cli::parse().command {
         Command::Classify(args) => classify::run(&args),
         Command::Features(args) => features::run(&args),
@@ -81,4 +82,18 @@ fn main() -> ExitCode {
         eprintln!("portcullisctl: {reason}");
         ExitCode::from(2)
     })
+}
+
+/// `portcullisctl scan FILE | head` ends when `head` does, without a word: what is printed
+/// has no other way to say that nobody reads it.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to std") && said.contains("Broken pipe") {
+            #[allow(clippy::exit)] // There is no way back from here.
+            std::process::exit(2);
+        }
+        usual(panic);
+    }));
 }

@@ -2,7 +2,7 @@
 //! missed and what was found. Never the text.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use portcullis::rules::Category;
@@ -35,16 +35,15 @@ pub(super) struct List {
 }
 
 impl List {
-    /// An empty file, which may be none of the sets.
-    pub(super) fn new(path: &Path, sets: &[PathBuf]) -> Result<List, String> {
-        let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-        // A set has a place to be; a file yet to be written has none.
-        if let Ok(place) = path.canonicalize()
-            && sets.iter().any(|set| set.canonicalize().is_ok_and(|set| set == place))
-        {
-            return Err(fault(&"is a set, and would be written over"));
-        }
-        let out = BufWriter::new(File::create(path).map_err(|e| fault(&e))?);
+    /// A new file: one that is there may be a set, under whatever name.
+    pub(super) fn new(path: &Path) -> Result<List, String> {
+        let fault = |e: std::io::Error| match e.kind() {
+            ErrorKind::AlreadyExists => {
+                format!("{}: is there already, and is not written over", path.display())
+            }
+            _ => format!("{}: {e}", path.display()),
+        };
+        let out = BufWriter::new(File::create_new(path).map_err(fault)?);
         Ok(List { path: path.to_owned(), out })
     }
 
