@@ -18,7 +18,7 @@ TEMPER = 0.5
 LEVELS = [(0.001, 0.005), (0.0045, 0.018), (0.015, 0.05), (0.04, 0.12)]
 # Least score of a segment in which a match of a rule counts that needs support:
 # in user turns, in untrusted text.
-SUPPORT = (0.6, -1.5)
+SUPPORT = (0.55, -1.5)
 
 
 def fit(rows: Rows, data: Segments, use: np.ndarray) -> np.ndarray:
