@@ -289,3 +289,14 @@ fn tempfile(text: &str) -> std::path::PathBuf {
     std::fs::write(&path, text).unwrap();
     path
 }
+
+/// `portcullisctl check FILE | head` says nothing of its own when `head` has gone.
+#[test]
+fn a_reader_that_is_gone_ends_the_tool_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_portcullisctl"));
+    tool.arg("check").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/envoy/config/demo.json")).stdout(writer);
+    let told = tool.stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((told.status.code(), String::from_utf8_lossy(&told.stderr).as_ref()), (Some(2), ""));
+}

@@ -125,14 +125,17 @@ fn is_code(word: &[u8]) -> bool {
     if let [a, b, b'T' | b't', c, d] = word {
         return [a, b, c, d].iter().all(|b| b.is_ascii_digit());
     }
-    let is_digit = |b: &&u8| b.is_ascii_digit();
-    let borders = word.windows(2).filter(|pair| pair.iter().filter(is_digit).count() == 1).count();
-    if borders != 1 || !word.iter().all(u8::is_ascii_alphanumeric) {
+    let is_digit = |b: &u8| b.is_ascii_digit();
+    let first = word.first().is_some_and(is_digit);
+    let border = word.iter().position(|b| is_digit(b) != first).unwrap_or(word.len());
+    let (one, other) = word.split_at_checked(border).unwrap_or_default();
+    let (digits, letters) = if first { (one, other) } else { (other, one) };
+    if letters.is_empty() || !letters.iter().all(u8::is_ascii_alphabetic) || !digits.iter().all(is_digit) {
         return false;
     }
-    let digits: Vec<u8> = word.iter().filter(is_digit).copied().collect();
-    match digits.as_slice() {
-        [one] => word.last() == Some(one) && matches!(one, b'1' | b'2' | b'6' | b'8'),
+    match digits {
+        [] => false,
+        [one] => !first && matches!(one, b'1' | b'2' | b'6' | b'8'),
         [one, other] => one != other,
         _ => true,
     }
